@@ -110,8 +110,9 @@ bool arena_fmt(struct arena *a, struct str *ret, const char *fmt, ...)
 
 enum err_code arena_limit(const struct arena *a, const char *what, struct err *reterr)
 {
-    return err_set(reterr, ERR_LIMIT, "no room for %s: it needs more than the %zu bytes set aside, or memory ran out",
-                   what, a->max);
+    return err_set(reterr, ERR_LIMIT,
+                   "no room for %s: it needs more than the %zu bytes set aside, or memory ran out", what,
+                   a->max);
 }
 
 void arena_done(struct arena *a)

@@ -22,18 +22,19 @@
 #endif
 
 // Moves ownership out of a CLEANUP variable: *ret = TAKE(set);
-#define TAKE(ptr)                   \
-    ({                              \
-        __typeof__(ptr) taken_ = (ptr); \
-        (ptr) = NULL;               \
-        taken_;                     \
+#define TAKE(ptr)                                                                                            \
+    ({                                                                                                       \
+        __typeof__(ptr) taken_ = (ptr);                                                                      \
+        (ptr) = NULL;                                                                                        \
+        taken_;                                                                                              \
     })
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 enum { KIB = 1024, MIB = 1024 * 1024 };
 
-// ---- counted strings ----------------------------------------------------------------------------------------
+// ---- counted strings
+// ----------------------------------------------------------------------------------------
 
 // Borrowed bytes. No NUL is promised and any byte may occur; p may be NULL where n is 0.
 struct str {
@@ -41,9 +42,12 @@ struct str {
     size_t n;
 };
 
-#define STR(lit)      ((struct str){"" lit, sizeof(lit) - 1})
-#define STR_INIT(lit) {"" lit, sizeof(lit) - 1}                  // the same, for static tables
-#define STR_FMT(s)    (int)((s).n < 80 ? (s).n : 80), ((s).n ? (s).p : "") // for "%.*s", never a long line
+#define STR(lit) ((struct str){"" lit, sizeof(lit) - 1})
+#define STR_INIT(lit)                                                                                        \
+    {                                                                                                        \
+        "" lit, sizeof(lit) - 1                                                                              \
+    }                                                                   // the same, for static tables
+#define STR_FMT(s) (int)((s).n < 80 ? (s).n : 80), ((s).n ? (s).p : "") // for "%.*s", never a long line
 
 static inline struct str str_of(const char *cstr) // NULL gives the empty string
 {
@@ -51,8 +55,8 @@ static inline struct str str_of(const char *cstr) // NULL gives the empty string
 }
 
 [[nodiscard]] bool str_eq(struct str a, struct str b);
-[[nodiscard]] bool str_eq_ci(struct str a, struct str b);    // ASCII case does not count (RFC 4343 section 2)
-[[nodiscard]] int str_cmp(struct str a, struct str b);       // byte order, a prefix comes first
+[[nodiscard]] bool str_eq_ci(struct str a, struct str b); // ASCII case does not count (RFC 4343 section 2)
+[[nodiscard]] int str_cmp(struct str a, struct str b);    // byte order, a prefix comes first
 [[nodiscard]] bool str_starts(struct str s, struct str head);
 [[nodiscard]] bool str_ends(struct str s, struct str tail);
 [[nodiscard]] bool str_has(struct str s, char c);
@@ -95,9 +99,10 @@ static inline int char_hex(char c) // value of a hex digit, or -1
     return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
 }
 
-// ---- errors -------------------------------------------------------------------------------------------------
+// ---- errors
+// -------------------------------------------------------------------------------------------------
 
-enum [[nodiscard]] err_code {
+enum [[nodiscard]] err_code{
     ERR_OK,
     ERR_INVALID,      // the input is wrong; saying it again will not help
     ERR_NOT_FOUND,    // what was named does not exist
@@ -116,8 +121,8 @@ struct err { // flat: failing never allocates
     char msg[400]; // printable ASCII and UTF-8, NUL-terminated, cut at the end
 };
 
-// Replaces what is neither printable ASCII nor well-formed UTF-8 by '?', so that a message can neither break a
-// log line nor colour a terminal.
+// Replaces what is neither printable ASCII nor well-formed UTF-8 by '?', so that a message can neither break
+// a log line nor colour a terminal.
 void err_fill(struct err *e, enum err_code code, const char *fmt, ...) NONNULL PRINTF(3, 4);
 void err_prefix(struct err *e, const char *fmt, ...) NONNULL PRINTF(2, 3); // "<prefix>: <message>"
 [[nodiscard]] const char *err_code_name(enum err_code code);               // "invalid", "not found", …
@@ -126,7 +131,8 @@ void err_prefix(struct err *e, const char *fmt, ...) NONNULL PRINTF(2, 3); // "<
 #define err_set(e, code, ...)  (err_fill((e), (code), __VA_ARGS__), (code))
 #define err_wrap(e, code, ...) (err_prefix((e), __VA_ARGS__), (code))
 
-// ---- sums that a peer can influence -------------------------------------------------------------------------
+// ---- sums that a peer can influence
+// -------------------------------------------------------------------------
 
 [[nodiscard]] static inline bool add_ok(size_t a, size_t b, size_t *ret)
 {

@@ -123,7 +123,7 @@ bool str_line(struct str *rest, struct str *ret)
         return false;
     if (!str_split(rest, '\n', ret))
         return false;
-    if (str_ends(*ret, STR("\r")))
+    if (rest->p && str_ends(*ret, STR("\r"))) // only before an LF, which is there unless rest has ended
         ret->n--;
     return true;
 }

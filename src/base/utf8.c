@@ -39,24 +39,27 @@ bool utf8_is_valid(struct str s)
     return true;
 }
 
-// C1 controls (U+0080..9F) act as escapes on some terminals; U+202A..2E and U+2066..69 reorder what is shown.
-static bool is_unsafe(const char *p, size_t n)
+// C1 controls (U+0080..9F) act as escapes on some terminals; U+2028 and 2029 end a line for some readers of
+// logs; the others reorder what is shown (Unicode Standard Annex 9, section 2).
+bool utf8_is_plain(struct str seq)
 {
-    const unsigned char *c = (const unsigned char *)p;
-    if (n == 1)
-        return c[0] < 0x20 || c[0] == 0x7f;
-    if (n == 2)
-        return c[0] == 0xc2 && c[1] < 0xa0;
-    if (n == 3 && c[0] == 0xe2)
-        return (c[1] == 0x80 && c[2] >= 0xaa && c[2] <= 0xae) || (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9);
-    return false;
+    const unsigned char *c = (const unsigned char *)seq.p;
+    if (seq.n == 1)
+        return c[0] >= 0x20 && c[0] != 0x7f;
+    if (seq.n == 2)
+        return !(c[0] == 0xc2 && c[1] < 0xa0) && !(c[0] == 0xd8 && c[1] == 0x9c);
+    if (seq.n == 3 && c[0] == 0xe2 && c[1] == 0x80)
+        return (c[2] != 0x8e && c[2] != 0x8f) && !(c[2] >= 0xa8 && c[2] <= 0xae);
+    if (seq.n == 3 && c[0] == 0xe2 && c[1] == 0x81)
+        return !(c[2] >= 0xa6 && c[2] <= 0xa9);
+    return true;
 }
 
 void utf8_clean(char *p, size_t n)
 {
     for (size_t i = 0; i < n;) {
         size_t len = utf8_next((struct str){p + i, n - i});
-        if (len > 0 && !is_unsafe(p + i, len)) {
+        if (len > 0 && utf8_is_plain((struct str){p + i, len})) {
             i += len;
             continue;
         }

@@ -1,4 +1,5 @@
-// base/utf8.h: well-formed UTF-8 (RFC 3629 section 4: no overlong forms, no surrogates, nothing past U+10FFFF).
+// base/utf8.h: well-formed UTF-8 (RFC 3629 section 4: no overlong forms, no surrogates, nothing past
+// U+10FFFF).
 #pragma once
 #include "base/base.h"
 
@@ -7,7 +8,12 @@
 
 [[nodiscard]] bool utf8_is_valid(struct str s);
 
-// Overwrites control bytes, DEL, C1 controls, bidirectional overrides and malformed bytes of p[n] with '?'.
+// Whether the one well-formed sequence `seq` may be shown as it is: no control, DEL or C1 control, nothing
+// that reorders what stands around it (U+061C, U+200E..F, U+202A..E, U+2066..9), no line or paragraph
+// separator.
+[[nodiscard]] bool utf8_is_plain(struct str seq);
+
+// Overwrites what is not plain and malformed bytes of p[n] with '?'.
 void utf8_clean(char *p, size_t n);
 
 // Terminal columns that `s` takes, counting each well-formed sequence as one.
