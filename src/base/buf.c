@@ -3,7 +3,7 @@
 // Room for `more` bytes and a NUL behind them; false sets b->full.
 static bool buf_grow(struct buf *b, size_t more)
 {
-    if (b->full || more > b->max - b->n) {
+    if (b->full || more > b->max - b->n || more >= SIZE_MAX - b->n) {
         b->full = true;
         return false;
     }
@@ -13,7 +13,7 @@ static bool buf_grow(struct buf *b, size_t more)
     size_t size = b->size < 256 ? 256 : b->size;
     while (size < need)
         size = size > SIZE_MAX / 2 ? need : size * 2;
-    if (size > b->max + 1)
+    if (size - 1 > b->max) // not max + 1, which a maximum of SIZE_MAX has not
         size = b->max + 1;
     char *p = realloc(b->p, size);
     if (!p) {
