@@ -165,9 +165,6 @@ static void put_items(struct sink *s, const struct shape_field *f, const void *o
         put_object(s, f->of, items + (order ? order[i].i : i) * f->of->size);
 }
 
-// The value of a configuration that is not there: what a middleware gets then.
-static const struct value no_config = {.kind = VALUE_NULL};
-
 static bool is_default(const struct shape_field *f, const void *object)
 {
     size_t n;
@@ -178,7 +175,7 @@ static bool is_default(const struct shape_field *f, const void *object)
     case SHAPE_U32:
         return shape_get_u32(f, object) == 0;
     case SHAPE_VALUE:
-        return shape_same_value((const void *)((const char *)object + f->at), &no_config);
+        return !shape_get_value(f, object);
     case SHAPE_LIST:
     case SHAPE_MAP:
         (void)shape_get_items(f, object, &n);
@@ -205,7 +202,7 @@ static void put_object(struct sink *s, const struct shape *shape, const void *ob
             put_be(s, shape_get_u32(f, object), 4);
             break;
         case SHAPE_VALUE:
-            put_value(s, (const void *)((const char *)object + f->at));
+            put_value(s, shape_get_value(f, object));
             break;
         case SHAPE_LIST:
         case SHAPE_MAP:

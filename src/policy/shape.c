@@ -152,6 +152,13 @@ uint32_t shape_get_u32(const struct shape_field *f, const void *object)
     return f->number != 0 && v == f->number ? 0 : v;
 }
 
+const struct value *shape_get_value(const struct shape_field *f, const void *object)
+{
+    const struct value *v = member(f, object);
+    bool is_nothing = v->kind == VALUE_NULL || (v->kind == VALUE_MAP && v->n == 0);
+    return is_nothing ? NULL : v;
+}
+
 const void *shape_get_items(const struct shape_field *f, const void *object, size_t *ret_n)
 {
     const void *items;
@@ -233,6 +240,7 @@ bool shape_same_field(const struct shape_field *f, const void *a, const void *b)
 {
     size_t an, bn;
     const void *av, *bv;
+    const struct value *x, *y;
     switch (f->kind) {
     case SHAPE_STR:
         return str_eq(shape_get_str(f, a), shape_get_str(f, b));
@@ -240,7 +248,9 @@ bool shape_same_field(const struct shape_field *f, const void *a, const void *b)
     case SHAPE_U32:
         return shape_get_u32(f, a) == shape_get_u32(f, b);
     case SHAPE_VALUE:
-        return shape_same_value(member(f, a), member(f, b));
+        x = shape_get_value(f, a);
+        y = shape_get_value(f, b);
+        return x && y ? shape_same_value(x, y) : x == y;
     case SHAPE_LIST:
     case SHAPE_MAP:
         av = shape_get_items(f, a, &an);

@@ -41,6 +41,8 @@ extern const struct shape shape_policy, shape_entry, shape_endpoint, shape_rule,
                                        const void *object) NONNULL; // {} by default
 [[nodiscard]] uint32_t shape_get_u32(const struct shape_field *f,
                                      const void *object) NONNULL; // BOOL too; 0 by default
+[[nodiscard]] const struct value *shape_get_value(const struct shape_field *f,
+                                                  const void *object) NONNULL; // NULL by default
 [[nodiscard]] const void *shape_get_items(const struct shape_field *f, const void *object,
                                           size_t *ret_n) NONNULL;
 
