@@ -24,9 +24,13 @@ size_t ip_format(const struct ip *ip, char out[static IP_TEXT_MAX]) NONNULL;
 
 [[nodiscard]] bool ip_eq(const struct ip *a, const struct ip *b) NONNULL;
 
+// Same family and the same first `bits` bits; at most 32 or 128 of them count.
+[[nodiscard]] bool ip_prefix_eq(const struct ip *a, const struct ip *b, size_t bits) NONNULL;
+
 // The IPv4 address inside an IPv6 one: mapped (::ffff:0:0/96), compatible (::/96), translated (::ffff:0:0:0/96),
 // NAT64 (64:ff9b::/96 and 64:ff9b:1::/48), 6to4 (2002::/16), Teredo (2001::/32, the client, inverted). RFC 4291,
-// 6052, 8215, 3056, 4380. False: none.
+// 6052, 8215, 3056, 4380. False: none. 64:ff9b:1::/48 may hold it in several places (RFC 6052 section 2.2); this
+// gives the likeliest, ip_classify and ip_is_metadata look at all of them.
 [[nodiscard]] bool ip_embedded_v4(const struct ip *ip, struct ip *ret) NONNULL;
 
 enum ip_class {
@@ -38,6 +42,11 @@ enum ip_class {
 // The stricter of the address's own class and that of an IPv4 address embedded in it. Ranges: reference 2.8, and
 // the rest of the IANA special-purpose registries (RFC 6890), counted as IP_INTERNAL.
 [[nodiscard]] enum ip_class ip_classify(const struct ip *ip) NONNULL;
+
+// Whether any address that begins with the first `bits` bits of `net` is IP_BLOCKED.
+[[nodiscard]] bool ip_range_touches_blocked(const struct ip *net, size_t bits) NONNULL;
+
+[[nodiscard]] bool ip_is_link_local(const struct ip *ip) NONNULL; // 169.254.0.0/16, fe80::/10; not embedded
 
 // 169.254.169.254, fd00:ec2::254, 100.100.100.200 and their embedded forms: cloud metadata services.
 [[nodiscard]] bool ip_is_metadata(const struct ip *ip) NONNULL;
