@@ -1,8 +1,9 @@
 #include "policy/shape.h"
 
-#define STRUCT            policy
-#define AT(member)        offsetof(struct STRUCT, member)
-#define ROW(t, k, member) .tag = (t), .kind = SHAPE_##k, .at = AT(member), .name = #member
+#define STRUCT                    policy
+#define AT(member)                offsetof(struct STRUCT, member)
+#define NAMED(t, k, member, yaml) .tag = (t), .kind = SHAPE_##k, .at = AT(member), .name = (yaml)
+#define ROW(t, k, member)         NAMED(t, k, member, #member)
 #define STRS(t, member)                                                                                      \
     .tag = (t), .kind = SHAPE_LIST, .at = AT(member.v), .n_at = AT(member.n), .of = &shape_str,              \
     .name = #member
@@ -59,14 +60,14 @@ static const struct shape_field endpoint_fields[] = {
     {ROW(17, STR, persisted_queries), .word = "deny"},
     {MANY(18, MAP, registered, shape_registered)},
     {ROW(19, U32, graphql_max_body_bytes), .number = POLICY_BODY_DEFAULT},
-    {ROW(20, U32, json_rpc_max_body_bytes), .number = POLICY_BODY_DEFAULT},
-    {ROW(21, BOOL, has_mcp)},
-    {ROW(22, U32, strict_tool_names), .number = YES},
-    {ROW(23, U32, allow_all_known_mcp_methods), .number = NO},
+    {NAMED(20, U32, json_rpc_max_body_bytes, "json_rpc.max_body_bytes"), .number = POLICY_BODY_DEFAULT},
+    {NAMED(21, BOOL, has_mcp, "mcp")},
+    {NAMED(22, U32, strict_tool_names, "mcp.strict_tool_names"), .number = YES},
+    {NAMED(23, U32, allow_all_known_mcp_methods, "mcp.allow_all_known_mcp_methods"), .number = NO},
     {ROW(24, STR, credential_signing)},
     {ROW(25, STR, signing_service)},
     {ROW(26, STR, signing_region)},
-    {ROW(27, STR, credential_provider)},
+    {NAMED(27, STR, credential_provider, "credential_binding.provider")},
 };
 SHAPE(shape_endpoint, endpoint_fields);
 
@@ -116,7 +117,7 @@ SHAPE(shape_binary, binary_fields);
 static const struct shape_field middleware_fields[] = {
     {ROW(1, STR, key)},
     {ROW(2, STR, name), .is_key_default = true},
-    {ROW(3, STR, implementation)},
+    {NAMED(3, STR, implementation, "middleware")},
     {ROW(4, U32, order)},
     {ROW(5, VALUE, config)},
     {ROW(6, STR, on_error), .word = "fail_closed"},
