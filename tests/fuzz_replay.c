@@ -1,5 +1,6 @@
-// Runs every file of a corpus folder through a fuzz target, once, without libFuzzer: so the finds of past fuzzing
-// stay tested by every compiler and sanitizer. Ends with an error when the folder is missing or empty.
+// Runs every file of a corpus folder through a fuzz target, once, without libFuzzer: so the finds of past
+// fuzzing stay tested by every compiler and sanitizer. Ends with an error when the folder is missing or
+// empty.
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

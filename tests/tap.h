@@ -1,4 +1,5 @@
-// tests/tap.h: the few words that table tests share. Test Anything Protocol on stdout, exit status 1 on failure.
+// tests/tap.h: the few words that table tests share. Test Anything Protocol on stdout, exit status 1 on
+// failure.
 #pragma once
 #include <stdarg.h>
 #include <stdbool.h>

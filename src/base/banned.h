@@ -25,6 +25,6 @@
 #define system(...)   BANNED(system, posix_spawn)
 #define popen(...)    BANNED(popen, posix_spawn)
 #undef alloca
-#define alloca(...)   BANNED(alloca, arena)
-#define mktemp(...)   BANNED(mktemp, mkostemp)
-#define tmpnam(...)   BANNED(tmpnam, mkostemp)
+#define alloca(...) BANNED(alloca, arena)
+#define mktemp(...) BANNED(mktemp, mkostemp)
+#define tmpnam(...) BANNED(tmpnam, mkostemp)

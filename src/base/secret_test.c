@@ -148,7 +148,7 @@ static bool touch_dies(const char *at)
     if (pid == 0) {
         (void)signal(SIGSEGV, SIG_DFL); // not the sanitizer's report
         const volatile char *p = at;
-        _exit(*p != 0);
+        _exit(*p ? 1 : 0);
     }
     int status = 0;
     return pid > 0 && waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;

@@ -187,9 +187,9 @@ static void test_chars(void)
     bool lower = true, digit = true, alpha = true, hex = true;
     for (int c = -128; c < 128; c++) {
         char ch = (char)c;
-        bool upper = memchr("ABCDEFGHIJKLMNOPQRSTUVWXYZ", ch, 26),
-             small = memchr("abcdefghijklmnopqrstuvwxyz", ch, 26);
-        const char *at = memchr(digits, ch, 32);
+        bool upper = memchr("ABCDEFGHIJKLMNOPQRSTUVWXYZ", c & 0xff, 26),
+             small = memchr("abcdefghijklmnopqrstuvwxyz", c & 0xff, 26);
+        const char *at = memchr(digits, c & 0xff, 32);
         int value = at ? (int)((at - digits) % 16) : -1;
         lower = lower && char_lower(ch) == (upper ? ch + 32 : ch);
         digit = digit && char_is_digit(ch) == (at && value < 10);
