@@ -36,6 +36,7 @@ static const struct {
     const char *want, *rule;
 } bad[] = {
     {STR_INIT(""), "a name has 1 to 253 bytes, not 0", "nothing"},
+    {{NULL, 0}, "a name has 1 to 253 bytes, not 0", "nothing, nowhere"},
     {STR_INIT("."), "a name has 1 to 253 bytes, not 0", "the root alone"},
     {STR_INIT(N253 "a"), "a name has 1 to 253 bytes, not 254", "254 bytes"},
     {STR_INIT(N253 "a."), "a name has 1 to 253 bytes, not 254", "254 bytes and the root dot"},

@@ -44,6 +44,7 @@ static const struct {
     {STR_INIT("1.2.3.4.5"), NULL, false, "five parts"},
     {STR_INIT("1..2"), NULL, false, "an empty part"},
     {STR_INIT(""), NULL, false, "nothing"},
+    {{NULL, 0}, NULL, false, "nothing, nowhere"},
     {STR_INIT("."), NULL, false, "a dot"},
     {STR_INIT("1.2.3.4 "), NULL, false, "a blank behind it"},
     {STR_INIT(" 1.2.3.4"), NULL, false, "a blank before it"},

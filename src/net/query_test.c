@@ -35,6 +35,7 @@ static const struct {
     {STR_INIT("a=%4"), "malformed escape at offset 2", "half an escape"},
     {STR_INIT("a=%4&b=1"), "malformed escape at offset 2", "an escape does not span pairs"},
     {STR_INIT("a%3=b"), "malformed escape at offset 1", "nor a key and its value"},
+    {{"a=%41", 4}, "malformed escape at offset 2", "half an escape, the rest of it out of bounds"},
     {STR_INIT("x=1&a=%g1"), "malformed escape at offset 6", "not hex"},
     {STR_INIT("x=1&a=%1g"), "malformed escape at offset 6", "not hex either"},
     {STR_INIT("a=1%00"), "byte 0x00 at offset 3", "an escaped NUL"},

@@ -59,6 +59,7 @@ static const struct {
     {STR_INIT("/a#b"), true, "byte 0x23 at offset 2", "a fragment"},
     {STR_INIT("/%"), true, "malformed escape at offset 1", "half an escape"},
     {STR_INIT("/%4"), true, "malformed escape at offset 1", "two thirds of one"},
+    {{"/%41", 3}, true, "malformed escape at offset 1", "two thirds, the rest of it out of bounds"},
     {STR_INIT("/a%g0"), true, "malformed escape at offset 2", "not hex"},
     {STR_INIT("/a%0g"), true, "malformed escape at offset 2", "not hex either"},
     {STR_INIT("/%u002e"), true, "malformed escape at offset 1", "an escape of another world"},
