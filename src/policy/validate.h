@@ -8,6 +8,6 @@
 // otherwise: where the arena is full, d->no_room says so.
 void policy_validate(const struct policy *p, enum policy_use use, struct diags *d) NONNULL;
 
-// The ambiguity check between pairs of endpoints (reference 1.6), part of policy_validate. In a file of its own:
-// its own diagnostics all begin with "network policies '".
+// The ambiguity check between pairs of endpoints (reference 1.6), part of policy_validate. In a file of its
+// own: its own diagnostics all begin with "network policies '".
 void policy_check_ambiguity(const struct policy *p, struct diags *d) NONNULL;
