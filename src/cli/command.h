@@ -1,0 +1,88 @@
+// cli/command.h: commands, options and arguments as tables. The parser, the help pages, the manual and shell
+// completion all read the same rows, so none of them can say something that another does not do.
+#pragma once
+#include "base/base.h"
+
+enum opt_type {
+    OPT_FLAG,   // given or not
+    OPT_COUNT,  // -vv
+    OPT_STRING, // any text
+    OPT_ENUM,   // one of `values`
+    OPT_PATH,   // a file; "-" is the command's business
+    OPT_U32,    // decimal
+};
+
+struct opt {
+    const char *name; // long name without the dashes
+    char letter;      // short name, or 0
+    enum opt_type type;
+    const char *value;         // what help calls the value: "PATH"; NULL for FLAG and COUNT
+    const char *const *values; // ENUM: ends with NULL
+    bool repeat, required;
+    const char *def, *env; // env: names the variable that counts where the option is not given
+    const char *help;      // a sentence without its full stop
+};
+
+struct arg { // a positional argument; only the last of a command repeats
+    const char *name;
+    enum opt_type type;
+    const char *const *values;
+    bool repeat;
+    const char *help;
+};
+
+struct example {
+    const char *what, *line;
+};
+
+struct exit_row {
+    int status;
+    const char *help;
+};
+
+struct cli;
+struct args;
+
+struct command {
+    const char *name, *alias; // alias: "" where there is none
+    const char *section;      // the heading it stands under on its parent's page
+    const char *about;        // one line without a full stop
+    const char *text; // paragraphs with an empty line between; what help and the manual say beyond `about`
+    const struct arg *args;
+    size_t args_n;
+    const struct opt *opts;
+    size_t opts_n;
+    const struct example *examples;
+    size_t examples_n;
+    const struct exit_row *exits; // beyond 0 and 2 for misuse, which every command has
+    size_t exits_n;
+    const struct command *const *subs;
+    size_t subs_n;
+    int (*run)(struct cli *cli, const struct args *a); // the exit status; NULL for a group
+};
+
+enum {
+    COMMAND_DEPTH_MAX = 4, // openshell sandbox provider list
+    COMMAND_PATH_MAX = 80, // bytes of "openshell policy check" and the like
+};
+
+// The rows of a table and how many: COMMAND_TABLE(args, check_args).
+#define COMMAND_TABLE(member, table) .member = (table), .member##_n = ARRAY_LEN(table)
+
+// The tree that is built.
+[[nodiscard]] const struct command *command_root(void);
+
+// -v, -h and -V, which every command takes before and after its name.
+enum { GLOBAL_VERBOSE, GLOBAL_HELP, GLOBAL_VERSION, GLOBALS };
+[[nodiscard]] const struct opt *command_globals(void);
+
+// The interface has commands that this program does not have yet. `path` holds those found so far ("" or
+// "sandbox"); true: `word` (or its alias) continues it, and `path` now says so.
+[[nodiscard]] bool command_unbuilt(char path[static COMMAND_PATH_MAX], const char *word) NONNULL;
+
+// One object for each command, in the file of its name.
+extern const struct command policy_check_command, policy_explain_command, policy_test_command,
+    policy_fmt_command, policy_diff_command, completions_command;
+
+// Values that several commands take.
+extern const char *const command_table_or_json[];

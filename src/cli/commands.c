@@ -1,0 +1,129 @@
+#include "cli/command.h"
+
+const char *const command_table_or_json[] = {"table", "json", NULL};
+
+static const struct opt globals[GLOBALS] = {
+    [GLOBAL_VERBOSE] = {.name = "verbose",
+                        .letter = 'v',
+                        .type = OPT_COUNT,
+                        .repeat = true,
+                        .help = "Say more about what is done, on standard error; -vv says still more"},
+    [GLOBAL_HELP] = {.name = "help", .letter = 'h', .type = OPT_FLAG, .repeat = true, .help = "Print help"},
+    [GLOBAL_VERSION] =
+        {.name = "version", .letter = 'V', .type = OPT_FLAG, .repeat = true, .help = "Print the version"},
+};
+
+static const struct command *const policy_subs[] = {
+    &policy_check_command, &policy_explain_command, &policy_test_command,
+    &policy_fmt_command,   &policy_diff_command,
+};
+
+static const struct example policy_examples[] = {
+    {"Is the file valid?", "openshell policy check policy.yaml"},
+    {"May curl fetch that page?",
+     "openshell policy explain policy.yaml --binary /usr/bin/curl GET https://api.github.com/zen"},
+    {"What does the change open?", "openshell policy diff old.yaml new.yaml"},
+};
+
+static const struct command policy_command = {
+    .name = "policy",
+    .alias = "pol",
+    .section = "SANDBOX COMMANDS",
+    .about = "Check, explain, test, format and compare sandbox policies",
+    .text = "These commands read policy files and need neither a gateway nor a sandbox. They decide with the "
+            "same code "
+            "that decides in a sandbox.",
+    COMMAND_TABLE(examples, policy_examples),
+    COMMAND_TABLE(subs, policy_subs),
+};
+
+static const struct command *const root_subs[] = {&policy_command, &completions_command};
+
+static const struct example root_examples[] = {
+    {"Find mistakes in a policy", "openshell policy check policy.yaml"},
+    {"See why a request is denied",
+     "openshell policy explain policy.yaml --binary /usr/bin/git GET https://github.com/"},
+    {"Complete commands in bash", "source <(openshell completions bash)"},
+};
+
+static const struct command root_command = {
+    .name = "openshell",
+    .alias = "",
+    .about = "Sandboxes for autonomous AI agents, ruled by declarative policies",
+    .text = "OpenShell runs AI agents in sandboxes whose files, processes, network and model calls obey a "
+            "policy.",
+    COMMAND_TABLE(examples, root_examples),
+    COMMAND_TABLE(subs, root_subs),
+};
+
+const struct command *command_root(void)
+{
+    return &root_command;
+}
+
+const struct opt *command_globals(void)
+{
+    return globals;
+}
+
+// ---- what the interface has beyond the tree above
+// -----------------------------------------------------------
+
+static const struct unbuilt {
+    const char *path, *alias;
+    const char *leaves; // names of its subcommands without subcommands of their own, with blanks between
+} unbuilts[] = {
+    {"sandbox", "sb", "create get list delete stop start exec connect upload download ssh-config"},
+    {"sandbox provider", "", "list attach detach"},
+    {"forward", "fwd", "start stop list service"},
+    {"service", "svc", "expose list get delete"},
+    {"logs", "lg", ""},
+    {"policy", "pol", "set update get list delete"},
+    {"settings", "", "get set delete"},
+    {"rule", "rl", "get approve reject clear history approve-all"},
+    {"provider", "", "create get list list-profiles update delete"},
+    {"provider profile", "", "export import update lint delete"},
+    {"provider refresh", "", "status configure rotate delete"},
+    {"workspace", "ws", "create get list delete"},
+    {"workspace member", "", "add remove list"},
+    {"gateway", "gw", "add remove login logout select info list"},
+    {"status", "", ""},
+    {"whoami", "", ""},
+    {"inference", "", "set update get delete"},
+    {"doctor", "dr", "check"},
+    {"term", "", ""},
+    {"ssh-proxy", "", ""},
+};
+
+static bool has_word(const char *list, const char *word)
+{
+    struct str rest = str_of(list), one;
+    while (rest.n > 0 && str_split(&rest, ' ', &one))
+        if (str_eq(one, str_of(word)))
+            return true;
+    return false;
+}
+
+static bool extend(char path[static COMMAND_PATH_MAX], const char *name)
+{
+    size_t n = strlen(path);
+    int more = snprintf(path + n, COMMAND_PATH_MAX - n, "%s%s", n > 0 ? " " : "", name);
+    return more > 0 && (size_t)more < COMMAND_PATH_MAX - n;
+}
+
+bool command_unbuilt(char path[static COMMAND_PATH_MAX], const char *word)
+{
+    for (size_t i = 0; i < ARRAY_LEN(unbuilts); i++) {
+        const struct unbuilt *u = &unbuilts[i];
+        if (strcmp(u->path, path) == 0 && has_word(u->leaves, word))
+            return extend(path, word);
+        struct str name = str_of(u->path); // what is left of the row's path behind `path`
+        if (path[0] && (!str_skip(&name, str_of(path)) || !str_skip(&name, STR(" "))))
+            continue;
+        if (str_has(name, ' ') || word[0] == '\0')
+            continue;
+        if (str_eq(name, str_of(word)) || (u->alias[0] && strcmp(u->alias, word) == 0))
+            return extend(path, name.p); // the end of a literal: NUL-terminated
+    }
+    return false;
+}

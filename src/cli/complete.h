@@ -1,0 +1,21 @@
+// cli/complete.h: shell completion.
+//
+// The script that `openshell completions SHELL` prints calls back `COMPLETE=SHELL openshell AT WORD…`, where
+// WORD… are the words of the line, `openshell` first, and AT is the index of the one to complete. The answer
+// is one candidate a line, for zsh, fish and PowerShell with a tab and its help behind it; or the line
+// ":files", which asks the shell to complete file names itself, since it knows its own quoting. What cannot
+// be completed has no candidates.
+#pragma once
+#include "base/buf.h"
+#include "cli/command.h"
+
+enum shell { SHELL_BASH, SHELL_FISH, SHELL_ZSH, SHELL_POWERSHELL, SHELLS };
+[[nodiscard]] bool complete_shell(const char *name, enum shell *ret) NONNULL;
+
+void complete_words(const struct command *root, char *const *words, size_t n, size_t at, enum shell shell,
+                    struct buf *out) NONNULL;
+
+// The registration script.
+[[nodiscard]] const char *complete_script(enum shell shell);
+
+extern const char *const complete_shells[]; // their names, by enum shell, and NULL
