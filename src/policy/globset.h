@@ -15,7 +15,7 @@ struct globset_item {
 // ERR_INVALID as glob_compile, "pattern 3, '/a[': …"; ERR_LIMIT. `items` and patterns are borrowed: the patterns
 // for as long as the set lives.
 enum err_code globset_build(const struct globset_item *items, size_t n, struct arena *a, const struct globset **ret,
-                            struct err *reterr) NONNULL;
+                            struct err *reterr) __attribute__((nonnull(3, 4, 5)));
 
 // Calls `fn` once for each pattern that matches (patterns that occur twice: once for both) with the ids of its
 // items in ascending order, in no particular order of patterns; stops when `fn` returns false.

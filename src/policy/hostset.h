@@ -14,7 +14,7 @@ struct hostset_item {
 
 // ERR_INVALID as glob_compile(GLOB_HOST, …); ERR_LIMIT. Patterns are borrowed for as long as the set lives.
 enum err_code hostset_build(const struct hostset_item *items, size_t n, struct arena *a, const struct hostset **ret,
-                            struct err *reterr) NONNULL;
+                            struct err *reterr) __attribute__((nonnull(3, 4, 5)));
 
 // Calls `fn` once for each distinct pattern (compared without case) that matches `host` (lower case, as host_parse
 // or ip_format write it), with the ids of its items in ascending order; exact names first; stops when `fn` returns
