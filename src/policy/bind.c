@@ -167,6 +167,8 @@ static const struct {
     {STR_INIT("deny"), STR_INIT("deny_rules")},
     {STR_INIT("allow"), STR_INIT("rules")},
     {STR_INIT("methods"), STR_INIT("method")},
+    {STR_INIT("methods"), STR_INIT("rules")}, // in an endpoint
+    {STR_INIT("method"), STR_INIT("rules")},
     {STR_INIT("verb"), STR_INIT("method")},
     {STR_INIT("tools"), STR_INIT("tool")},
     {STR_INIT("url"), STR_INIT("path")},
@@ -181,6 +183,14 @@ static const struct {
 
 enum { KEYS_MAX = 40 }; // of a table
 
+static size_t find_field(struct bind_table table, struct str key)
+{
+    size_t i = 0;
+    while (i < table.n && !str_eq(table.fields[i].key, key))
+        i++;
+    return i;
+}
+
 static struct str suggest(struct str word, struct bind_table table)
 {
     struct str keys[KEYS_MAX];
@@ -194,7 +204,8 @@ static struct str suggest(struct str word, struct bind_table table)
     return diag_suggest(word, keys, table.n);
 }
 
-static void report_unknown(struct binder *b, const struct yaml_node *key, struct bind_table table)
+// The index of the field that was probably meant, or table.n.
+static size_t report_unknown(struct binder *b, const struct yaml_node *key, struct bind_table table)
 {
     char hint[640];
     struct str near = suggest(key->text, table);
@@ -207,14 +218,7 @@ static void report_unknown(struct binder *b, const struct yaml_node *key, struct
                           STR_FMT(table.fields[i].key));
     }
     bind_error(b, key->at, hint, "unknown key '%.*s'", STR_FMT(key->text));
-}
-
-static size_t find_field(struct bind_table table, struct str key)
-{
-    size_t i = 0;
-    while (i < table.n && !str_eq(table.fields[i].key, key))
-        i++;
-    return i;
+    return find_field(table, near);
 }
 
 void bind_map(struct binder *b, const struct yaml_item *item, struct bind_table table, void *object)
@@ -222,26 +226,28 @@ void bind_map(struct binder *b, const struct yaml_item *item, struct bind_table 
     const struct yaml_node *node = item->value;
     if (node->kind != NODE_MAP) {
         char expected[60];
-        (void)snprintf(expected, sizeof(expected), "%s, a mapping", table.what);
+        (void)snprintf(expected, sizeof(expected), "%s as a mapping", table.what);
         const char *empty = item->key ? "write {} or remove the key" : table.example;
         bind_expected(b, item, expected, node->kind == NODE_NULL ? empty : table.example);
         return;
     }
-    uint64_t seen = 0; // by index; a table has at most KEYS_MAX fields
+    uint64_t seen = 0, meant = 0; // by index; a table has at most KEYS_MAX fields
     for (size_t i = 0; i < node->n; i++) {
         const struct yaml_item *child = &node->items[i];
         size_t at = keypath_key(&b->path, child->key->text);
         size_t f = find_field(table, child->key->text);
-        if (f == table.n)
-            report_unknown(b, child->key, table);
-        else if (!(seen & (uint64_t)1 << f)) // a key given twice was reported already
-            table.fields[f].bind(b, child, (char *)object + table.fields[f].offset);
-        if (f < table.n)
+        if (f == table.n) {
+            size_t guess = report_unknown(b, child->key, table);
+            meant |= guess < table.n ? (uint64_t)1 << guess : 0; // not to be reported as missing too
+        } else {
+            if (!(seen & (uint64_t)1 << f)) // a key given twice was reported already
+                table.fields[f].bind(b, child, (char *)object + table.fields[f].offset);
             seen |= (uint64_t)1 << f;
+        }
         keypath_cut(&b->path, at);
     }
     for (size_t f = 0; f < table.n; f++) {
-        if (!table.fields[f].required || seen & (uint64_t)1 << f)
+        if (!table.fields[f].required || (seen | meant) & (uint64_t)1 << f)
             continue;
         struct mark at = item->key ? item->key->at : node->at;
         size_t cut = keypath_key(&b->path, table.fields[f].key);

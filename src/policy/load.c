@@ -175,6 +175,9 @@ static const struct bind_field policy_fields[] = {
     {STR_INIT("network_middlewares"), bind_middlewares, 0, false},
 };
 
+// POLICY_NODES_MAX nodes of some 100 bytes, and AddressSanitizer's fences between them.
+enum { TREE_MAX = 96 * MIB };
+
 struct loaded {
     struct arena tree; // nodes and what else ends with the call
     const struct yaml_node *root;
@@ -191,7 +194,7 @@ static void loaded_done(struct loaded *l)
 static enum err_code read_policy(struct str text, struct arena *a, struct loaded *l, struct diags *d,
                                  struct err *reterr)
 {
-    arena_init(&l->tree, POLICY_ARENA_MAX);
+    arena_init(&l->tree, TREE_MAX);
     diags_init(d, a);
     enum err_code r = yaml_parse(text, &l->tree, d, &l->root, reterr);
     if (r == ERR_INVALID) { // `d` knows why

@@ -218,10 +218,11 @@ static struct mark mark_of(struct reader *r, yaml_mark_t from, size_t chars)
         do
             end++;
         while (end < r->text.n && is_tail(r->text.p[end]));
-    size_t length = end - r->cursor.at;
+    size_t length = end - r->cursor.at, column = r->cursor.at - r->cursor.line_start;
+    bool past_end = from.column == 0 && column > 0; // libyaml ends a last line without LF by itself
     return (struct mark){
-        .line = (uint32_t)from.line + 1,
-        .column = (uint32_t)(r->cursor.at - r->cursor.line_start) + 1,
+        .line = (uint32_t)from.line + !past_end,
+        .column = (uint32_t)column + 1,
         .length = length > 0 ? (uint32_t)length : 1,
     };
 }
@@ -304,7 +305,11 @@ static enum step check_text(struct reader *r)
         }
         if (wrong) {
             at.column = (uint32_t)(i - line_start) + 1;
-            diag_add(r->d, DIAG_ERROR, at, (struct str){}, hint, "%s (0x%02x)", wrong, (unsigned char)c);
+            at.length = (uint32_t)len + (len == 0);
+            if (at.length > 1)
+                diag_add(r->d, DIAG_ERROR, at, (struct str){}, hint, "%s", wrong);
+            else
+                diag_add(r->d, DIAG_ERROR, at, (struct str){}, hint, "%s (0x%02x)", wrong, (unsigned char)c);
             return STEP_BAD;
         }
         indent = c == '\n' || (indent && c == ' ');
