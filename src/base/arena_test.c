@@ -16,11 +16,13 @@ static void test_alloc(void)
     for (size_t i = 0; i < ARRAY_LEN(seen); i++) {
         seen[i] = arena_alloc(&a, i * 7); // sizes that need rounding, and more than one chunk
         aligned = aligned && seen[i] && (uintptr_t)seen[i] % _Alignof(max_align_t) == 0;
+        if (!seen[i])
+            break;
         for (size_t k = 0; k < i * 7; k++)
             zeroed = zeroed && seen[i][k] == 0;
         memset(seen[i], (int)i + 1, i * 7);
     }
-    for (size_t i = 0; i < ARRAY_LEN(seen); i++)
+    for (size_t i = 0; aligned && i < ARRAY_LEN(seen); i++)
         for (size_t k = 0; k < i * 7; k++)
             apart = apart && seen[i][k] == (char)(i + 1);
     tap_ok(aligned, "alloc: aligned for any type");

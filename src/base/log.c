@@ -122,6 +122,7 @@ static void put_field(struct line *l, const struct log_field *f)
     }
 }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): written to, through `line`
 size_t log_format(const struct log *l, enum log_level level, int64_t realtime_ms, const char *event,
                   const struct log_field *fields, size_t n, char dst[static LOG_LINE_MAX])
 {

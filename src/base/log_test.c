@@ -267,7 +267,7 @@ static bool reads_back(struct str in)
         if (c == '\\') {
             c = got.p[++i];
             if (c == 'x') {
-                c = (char)(char_hex(got.p[i + 1]) << 4 | char_hex(got.p[i + 2]));
+                c = (char)(char_hex(got.p[i + 1]) * 16 + char_hex(got.p[i + 2]));
                 i += 2;
             } else {
                 c = c == 'n' ? '\n' : c == 'r' ? '\r' : c == 't' ? '\t' : c;

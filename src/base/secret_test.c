@@ -130,6 +130,7 @@ static bool vm_has(const char *p, const char *flag)
     while (f && fgets(line, sizeof(line), f)) {
         uintptr_t from, to;
         char dash;
+        // NOLINTNEXTLINE(cert-err34-c): the kernel's own numbers
         if (sscanf(line, "%lx%c%lx ", &from, &dash, &to) == 3 &&
             dash == '-') // NOLINT(cert-err34-c): our kernel's
             here = (uintptr_t)p >= from && (uintptr_t)p < to;
