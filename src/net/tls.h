@@ -1,9 +1,10 @@
 // net/tls.h: TLS 1.2 and 1.3 on both legs, by OpenSSL.
 //
-// The interception CA is made in memory at start and never leaves the process: ECDSA P-256, CN "OpenShell Sandbox CA",
-// O "OpenShell", CA:true, keyCertSign and cRLSign. A leaf (P-256, one key for all leaves of a process, SAN = the name or
-// the IP literal) is signed on demand for a name that host_parse or ip_parse accepted, and kept in an LRU of
-// TLS_LEAVES_MAX. Safe for many threads: the cache has its own lock; sessions and tickets are OpenSSL's.
+// The interception CA is made in memory at start and never leaves the process: ECDSA P-256, CN "OpenShell
+// Sandbox CA", O "OpenShell", CA:true, keyCertSign and cRLSign. A leaf (P-256, one key for all leaves of a
+// process, SAN = the name or the IP literal) is signed on demand for a name that host_parse or ip_parse
+// accepted, and kept in an LRU of TLS_LEAVES_MAX. Safe for many threads: the cache has its own lock; sessions
+// and tickets are OpenSSL's.
 #pragma once
 #include "base/buf.h"
 #include "net/stream.h"
@@ -13,26 +14,28 @@ enum { TLS_LEAVES_MAX = 1024 };
 struct tls_ca;
 enum err_code tls_ca_new(struct tls_ca **ret, struct err *e) NONNULL;
 void tls_ca_free(struct tls_ca *ca);
-enum err_code tls_ca_pem(const struct tls_ca *ca, struct buf *out, struct err *e) NONNULL; // the certificate alone
+enum err_code tls_ca_pem(const struct tls_ca *ca, struct buf *out,
+                         struct err *e) NONNULL; // the certificate alone
 
-// Server side: handshake over `below` with the leaf for `host`. The client's SNI, if any, must be `host` (folded; none
-// for an IP literal); else the handshake fails with unrecognized_name and ERR_DENIED. `h2`: offer HTTP/2 by ALPN besides
-// http/1.1; *ret_h2 tells what was chosen. Owns `below` on success.
-enum err_code tls_accept(struct tls_ca *ca, struct stream *below, struct str host, bool h2, const struct wait *w,
-                         struct stream **ret, bool *ret_h2, struct err *e) NONNULL;
+// Server side: handshake over `below` with the leaf for `host`. The client's SNI, if any, must be `host`
+// (folded; none for an IP literal); else the handshake fails with unrecognized_name and ERR_DENIED. `h2`:
+// offer HTTP/2 by ALPN besides http/1.1; *ret_h2 tells what was chosen. Owns `below` on success.
+enum err_code tls_accept(struct tls_ca *ca, struct stream *below, struct str host, bool h2,
+                         const struct wait *w, struct stream **ret, bool *ret_h2, struct err *e) NONNULL;
 
 // Client side: trust anchors, loaded once. `pem` is a bundle; it must hold at least one certificate.
 struct tls_client;
 enum err_code tls_client_new(struct str pem, struct tls_client **ret, struct err *e) NONNULL;
 void tls_client_free(struct tls_client *c);
 
-// Handshake with SNI = `host` (none for an IP literal), verification of chain and name always on, sessions resumed per
-// host and port. ERR_DENIED: the certificate is not good, with OpenSSL's reason. Owns `below` on success.
+// Handshake with SNI = `host` (none for an IP literal), verification of chain and name always on, sessions
+// resumed per host and port. ERR_DENIED: the certificate is not good, with OpenSSL's reason. Owns `below` on
+// success.
 enum err_code tls_connect(struct tls_client *c, struct stream *below, struct str host, uint16_t port, bool h2,
                           const struct wait *w, struct stream **ret, bool *ret_h2, struct err *e) NONNULL;
 
-// What a client says before any key exists; for tunnels that are not intercepted (tls: skip) and to tell TLS from
-// other protocols. `in`: the first bytes, peeked. RFC 8446 section 4.1.2, RFC 6066 section 3.
+// What a client says before any key exists; for tunnels that are not intercepted (tls: skip) and to tell TLS
+// from other protocols. `in`: the first bytes, peeked. RFC 8446 section 4.1.2, RFC 6066 section 3.
 enum hello_result { HELLO_DONE, HELLO_MORE, HELLO_NOT_TLS, HELLO_BAD };
 struct hello {
     struct str sni; // into `in`; empty: none

@@ -266,6 +266,21 @@ static bool some_endpoint(const struct snapshot *s, const struct conn_facts *c)
     return false;
 }
 
+static bool seen(void *ctx, const uint32_t *ids, size_t n)
+{
+    (void)ids;
+    *(bool *)ctx = n > 0;
+    return false;
+}
+
+bool decide_name(const struct snapshot *s, struct str host)
+{
+    bool named = false;
+    if (s->quarantine.n == 0)
+        hostset_each(s->hosts, host, seen, &named);
+    return named;
+}
+
 static struct decision denied(enum why why)
 {
     return (struct decision){.verdict = VERDICT_DENY, .why = why};

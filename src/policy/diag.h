@@ -1,9 +1,9 @@
 // policy/diag.h: what is wrong with a policy, all of it, each with its place.
 //
 // The loader and the validators add diagnostics; nothing stops at the first. A diagnostic names the key path
-// (`network_policies.gh.endpoints[0].host`), says what is wrong, and hints at what would be right. Its line and
-// column come from the YAML document, by path (yaml_locate in policy/yaml.h), so validators know nothing of YAML
-// and serve policies that arrived as protobuf just the same.
+// (`network_policies.gh.endpoints[0].host`), says what is wrong, and hints at what would be right. Its line
+// and column come from the YAML document, by path (yaml_locate in policy/yaml.h), so validators know nothing
+// of YAML and serve policies that arrived as protobuf just the same.
 #pragma once
 #include "base/arena.h"
 #include "base/base.h"
@@ -44,10 +44,12 @@ static inline void diags_init(struct diags *d, struct arena *a)
 // `path` is borrowed and copied. `hint` may be NULL. A mark of line 0 is filled in later, from the path.
 void diag_add(struct diags *d, enum diag_level level, struct mark at, struct str path, const char *hint,
               const char *fmt, ...) __attribute__((nonnull(1, 6))) PRINTF(6, 7);
-#define diag_error(d, path, hint, ...)   diag_add((d), DIAG_ERROR, (struct mark){}, (path), (hint), __VA_ARGS__)
-#define diag_warning(d, path, hint, ...) diag_add((d), DIAG_WARNING, (struct mark){}, (path), (hint), __VA_ARGS__)
+#define diag_error(d, path, hint, ...) diag_add((d), DIAG_ERROR, (struct mark){}, (path), (hint), __VA_ARGS__)
+#define diag_warning(d, path, hint, ...)                                                                     \
+    diag_add((d), DIAG_WARNING, (struct mark){}, (path), (hint), __VA_ARGS__)
 
-// Orders by line, then column, those without a place last; stable. Drops exact repeats (same place, same words).
+// Orders by line, then column, those without a place last; stable. Drops exact repeats (same place, same
+// words).
 void diags_sort(struct diags *d) NONNULL;
 
 // A key path under construction, on the caller's stack:
@@ -57,7 +59,8 @@ struct keypath {
     char b[KEYPATH_MAX];
     size_t n;
 };
-size_t keypath_key(struct keypath *p, struct str key) NONNULL; // both return the length before, for keypath_cut
+size_t keypath_key(struct keypath *p,
+                   struct str key) NONNULL; // both return the length before, for keypath_cut
 size_t keypath_index(struct keypath *p, size_t i) NONNULL;
 static inline void keypath_cut(struct keypath *p, size_t n)
 {

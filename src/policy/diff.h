@@ -13,12 +13,12 @@ enum change_effect { // what it does to the agent
 struct change {
     enum change_kind kind;
     enum change_effect effect;
-    bool is_static; // needs a new sandbox (filesystem, landlock, process)
+    bool is_static;  // needs a new sandbox (filesystem, landlock, process)
     struct str path; // key path in the new policy, or in the old one where it was removed
     struct str text; // "curl may now also POST to api.github.com:443 under /repos/**"
 };
 
-// Endpoints are paired by host, path and ports, not by position; entries by key; the rest by content. *ret lives
-// in `a`; *ret_n is 0 for policies that mean the same.
-enum err_code policy_diff(const struct policy *from, const struct policy *to, struct arena *a, struct change **ret,
-                          size_t *ret_n, struct err *reterr) NONNULL;
+// Endpoints are paired by host, path and ports, not by position; entries by key; the rest by content. *ret
+// lives in `a`; *ret_n is 0 for policies that mean the same.
+enum err_code policy_diff(const struct policy *from, const struct policy *to, struct arena *a,
+                          struct change **ret, size_t *ret_n, struct err *reterr) NONNULL;

@@ -24,6 +24,6 @@ struct explanation {
 };
 
 // `r` may be NULL: only the connection. All of *ret lives in `a` and in the snapshot. ERR_LIMIT: no room.
-enum err_code policy_explain(const struct snapshot *s, const struct conn_facts *c, const struct request_facts *r,
-                             struct arena *a, struct explanation *ret, struct err *reterr)
-    __attribute__((nonnull(1, 2, 4, 5, 6)));
+enum err_code policy_explain(const struct snapshot *s, const struct conn_facts *c,
+                             const struct request_facts *r, struct arena *a, struct explanation *ret,
+                             struct err *reterr) __attribute__((nonnull(1, 2, 4, 5, 6)));

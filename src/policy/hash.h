@@ -4,9 +4,10 @@
 
 enum { POLICY_HASH_LEN = 64 }; // hex digits of a SHA-256
 
-// Hex SHA-256 over a canonical encoding: maps sorted by key, list order kept, middlewares in any order, defaults
-// left out. Equal policies have equal hashes however they were written. ERR_LIMIT: no memory.
-enum err_code policy_hash(const struct policy *p, char ret[static POLICY_HASH_LEN + 1], struct err *reterr) NONNULL;
+// Hex SHA-256 over a canonical encoding: maps sorted by key, list order kept, middlewares in any order,
+// defaults left out. Equal policies have equal hashes however they were written. ERR_LIMIT: no memory.
+enum err_code policy_hash(const struct policy *p, char ret[static POLICY_HASH_LEN + 1],
+                          struct err *reterr) NONNULL;
 
 // An effective setting, for the revision.
 struct hash_setting {

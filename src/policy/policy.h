@@ -1,8 +1,8 @@
 // policy/policy.h: a policy as its author wrote it, the model that every other module of src/policy works on.
 //
-// It mirrors the wire form (shared facts: openshell.sandbox.v1.SandboxPolicy) so that YAML, protobuf and merge
-// operations mean the same thing; what the words mean is decided once, in compile.c. Values are kept as given,
-// wrong ones included: load.c checks shape and types, validate.c checks meaning.
+// It mirrors the wire form (shared facts: openshell.sandbox.v1.SandboxPolicy) so that YAML, protobuf and
+// merge operations mean the same thing; what the words mean is decided once, in compile.c. Values are kept as
+// given, wrong ones included: load.c checks shape and types, validate.c checks meaning.
 //
 // A policy and everything in it lives in one arena and is never changed after it was built; merge and compose
 // make a new one that may share parts with the old, so both arenas must outlive it (or call policy_clone).
@@ -144,6 +144,7 @@ struct policy {
 // The parts of it, for merge and compose. Same result and same failure.
 [[nodiscard]] bool policy_clone_strs(const struct strs *src, struct arena *a, struct strs *ret) NONNULL;
 [[nodiscard]] bool policy_clone_rule(const struct l7_rule *src, struct arena *a, struct l7_rule *ret) NONNULL;
-[[nodiscard]] bool policy_clone_endpoint(const struct endpoint *src, struct arena *a, struct endpoint *ret) NONNULL;
+[[nodiscard]] bool policy_clone_endpoint(const struct endpoint *src, struct arena *a,
+                                         struct endpoint *ret) NONNULL;
 [[nodiscard]] bool policy_clone_entry(const struct policy_entry *src, struct arena *a,
                                       struct policy_entry *ret) NONNULL;

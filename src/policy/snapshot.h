@@ -1,7 +1,7 @@
 // policy/snapshot.h: a policy compiled for decisions, immutable and shared.
 //
-// snapshot_compile() copies what it needs: the policy may go. A snapshot is shared by reference count; dropping
-// the last share frees it. Everything a decision points to lives as long as the snapshot.
+// snapshot_compile() copies what it needs: the policy may go. A snapshot is shared by reference count;
+// dropping the last share frees it. Everything a decision points to lives as long as the snapshot.
 #pragma once
 #include "base/base.h"
 #include "net/cidr.h"

@@ -1,8 +1,8 @@
 // supervisor/monitor.h: what the egress may ask of the supervisor, and nothing else.
 //
-// A SOCK_SEQPACKET pair made before either process existed. Requests are fixed-size structs; the monitor is a table of
-// request, exact size and handler; a wrong size or an unknown number ends the egress (STYLE section 10). Answers carry an
-// err_code, and strings with their lengths, which the egress checks again.
+// A SOCK_SEQPACKET pair made before either process existed. Requests are fixed-size structs; the monitor is a
+// table of request, exact size and handler; a wrong size or an unknown number ends the egress (STYLE section
+// 10). Answers carry an err_code, and strings with their lengths, which the egress checks again.
 #pragma once
 #include "base/arena.h"
 #include "isolate/identity.h"
@@ -16,10 +16,10 @@ void mon_free(struct mon *m);
 
 // Who holds the other end of this connection. ERR_DENIED: nobody we can name, with the reason for the denial;
 // ERR_UNAVAILABLE: the supervisor is gone.
-enum err_code mon_ask_identify(struct mon *m, const struct sock_pair *pair, struct arena *a, struct identity *ret,
-                               struct err *e) NONNULL;
+enum err_code mon_ask_identify(struct mon *m, const struct sock_pair *pair, struct arena *a,
+                               struct identity *ret, struct err *e) NONNULL;
 
 // ---- answering (supervisor) ----
-// Handles one request waiting on `fd`. ERR_INVALID: the asker broke the protocol and must be ended. ERR_UNAVAILABLE: it is
-// gone.
+// Handles one request waiting on `fd`. ERR_INVALID: the asker broke the protocol and must be ended.
+// ERR_UNAVAILABLE: it is gone.
 enum err_code mon_serve(int fd, struct identity_table *t, struct err *e) NONNULL;

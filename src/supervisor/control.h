@@ -1,0 +1,46 @@
+// supervisor/control.h: what the supervisor tells the egress, and what comes back. Both ends are ours:
+// fixed-size structs over a SOCK_SEQPACKET pair, texts and sockets as descriptors beside them.
+#pragma once
+#include "base/base.h"
+
+enum ctl_kind {
+    CTL_START = 1, // to egress, first: fds[CTL_START_FDS]; answered by CTL_READY
+    CTL_LISTEN,    // to egress: one fd, of kind ctl_socket; not answered
+    CTL_POLICY,    // to egress: one fd, the text of a policy that the supervisor has validated; answered by
+                   // CTL_DONE
+    CTL_READY,     // from egress: one fd, the CA certificate as PEM
+    CTL_DONE,      // from egress: code, msg
+};
+
+enum ctl_start_fd { // sealed memfds with texts
+    CTL_FD_POLICY,
+    CTL_FD_RESOLV_CONF,
+    CTL_FD_HOSTS,
+    CTL_FD_TRUST, // PEM bundle for upstream verification
+    CTL_START_FDS,
+};
+
+enum ctl_socket { CTL_PROXY = 1, CTL_CAPTURED, CTL_DNS };
+
+struct ctl_msg {
+    uint32_t kind;
+    uint32_t socket;                     // LISTEN: enum ctl_socket
+    uint64_t generation;                 // START, POLICY; DONE: of the policy now in force
+    uint32_t cut;                        // DONE: connections that the new policy ended
+    uint32_t code;                       // DONE: enum err_code
+    uint32_t json;                       // START: OCSF objects wanted
+    uint32_t timeout_ms;                 // POLICY: how long to wait for refused tunnels to be gone
+    char name[64], id[64], hostname[64]; // START: of the sandbox, NUL-terminated
+    char msg[400];                       // DONE: NUL-terminated
+};
+
+// Sends one message with n descriptors (0..CTL_START_FDS), which stay the caller's.
+enum err_code ctl_send(int fd, const struct ctl_msg *m, const int *fds, size_t n, struct err *e)
+    __attribute__((nonnull(2, 5)));
+// Receives one; *ret_n descriptors, close-on-exec, are the caller's. Strings are checked to end.
+// ERR_UNAVAILABLE: the peer is gone; ERR_INVALID: it is not what it should be.
+enum err_code ctl_recv(int fd, struct ctl_msg *m, int fds[static CTL_START_FDS], size_t *ret_n,
+                       struct err *e) NONNULL;
+
+// A sealed memfd holding `text`.
+enum err_code ctl_memfd(struct str text, int *ret, struct err *e) NONNULL;

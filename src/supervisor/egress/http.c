@@ -1,0 +1,273 @@
+// HTTP/1 on one connection: read a request, decide, have it exchanged, and so on. The order of the steps is
+// that of reference 2.4 and DESIGN section 4; what is decided on is the canonical form that exchange.c sends.
+#include "supervisor/egress/egress.h"
+
+#include "base/clock.h"
+#include "net/query.h"
+#include "net/urlpath.h"
+
+// One request under decision.
+struct incoming {
+    struct http1_head head;
+    char path_text[URLPATH_MAX + 1];
+    struct str path; // canonical
+    struct request_facts facts;
+    struct arena arena; // of the query, dropped with the request
+};
+
+enum { REQUEST_ARENA_MAX = 256 * KIB };
+
+enum err_code http_dial(struct http_session *h, struct err *e)
+{
+    CLEANUP(stream_freep) struct stream *s = NULL;
+    struct wait w = conn_wait(h->c, deadline_in_ms(DIAL_TIMEOUT_MS));
+    size_t used;
+    const struct admission *a = h->admission;
+    enum err_code r = stream_dial(a->addrs, a->addrs_n, h->target->port, &w, &s, &used, e);
+    if (r != ERR_OK)
+        return r;
+    if (h->tls) {
+        struct stream *below = TAKE(s);
+        bool h2;
+        r = tls_connect(h->c->e->tls, below, target_host(h->target), h->target->port, false, &w, &s, &h2, e);
+        if (r != ERR_OK) {
+            stream_free(below);
+            return r;
+        }
+    }
+    h->upstream = TAKE(s);
+    h->out.s = h->upstream;
+    h->out.off = h->out.n = 0;
+    return ERR_OK;
+}
+
+// Waits for a whole head. False: the connection is to end, and was answered if it deserved that.
+static bool read_head(struct http_session *h, struct http1_head *head, size_t *used)
+{
+    size_t resume = 0;
+    struct err e;
+    int64_t deadline = deadline_in_ms(reader_str(&h->in).n > 0 ? HEAD_TIMEOUT_MS : IDLE_TIMEOUT_MS);
+    bool begun = reader_str(&h->in).n > 0;
+    for (;;) {
+        switch (http1_request(reader_str(&h->in), HTTP1_HEAD_MAX, &resume, head, used, &e)) {
+        case HTTP1_DONE:
+            return true;
+        case HTTP1_BAD:
+            answer_bare(h->c, h->client, e.code == ERR_LIMIT ? 431 : 400);
+            report_failure(h->c, h->target, "HTTP request rejected before policy evaluation", str_of(e.msg));
+            return false;
+        case HTTP1_MORE:
+            break;
+        }
+        struct wait w = conn_wait(h->c, deadline);
+        bool end;
+        if (reader_fill(&h->in, &w, &end, &e) != ERR_OK || end)
+            return false;
+        if (!begun) {
+            begun = true;
+            deadline = deadline_in_ms(HEAD_TIMEOUT_MS);
+        }
+    }
+}
+
+// The request is for whom the tunnel is for: every name it gives is the target's (RFC 9112 section 3.2).
+static bool same_authority(const struct http_session *h, const struct http1_head *head)
+{
+    uint16_t port = h->tls ? 443 : 80;
+    struct target t;
+    struct err e;
+    struct str given[2] = {head->host, head->authority};
+    bool has[2] = {head->has_host, head->form == FORM_ABSOLUTE};
+    if (!has[0] && !has[1])
+        return head->minor == 0; // HTTP/1.0 may leave Host out
+    for (size_t i = 0; i < 2; i++) {
+        if (!has[i])
+            continue;
+        if (target_parse(given[i], port, &t, &e) != ERR_OK || t.port != h->target->port ||
+            !str_eq(target_host(&t), target_host(h->target)))
+            return false;
+    }
+    return true;
+}
+
+static void refuse_authority(struct http_session *h, const struct http1_head *head)
+{
+    static const char
+        body[] = "{\"error\":\"request_authority_mismatch\",\"message\":\"HTTP request authority does not "
+                 "match the authorized tunnel endpoint\"}";
+    CLEANUP(buf_done) struct buf out;
+    buf_init(&out, KIB);
+    http1_write_status(&out, 403, STR("Forbidden"));
+    http1_write_header(&out, STR("Content-Type"), STR("application/json"));
+    http1_write_framing(&out, FRAMING_LENGTH, sizeof(body) - 1);
+    http1_write_header(&out, STR("Connection"), STR("close"));
+    buf_addf(&out, "\r\n%s", body);
+    struct wait w = conn_wait(h->c, deadline_in_ms(HEAD_TIMEOUT_MS));
+    struct err e;
+    (void)stream_write(h->client, buf_str(&out), &w, &e); // the connection ends either way
+    struct denial deny = {.status = 403, .error = "request_authority_mismatch", .stage = "request-authority"};
+    (void)snprintf(deny.detail, sizeof(deny.detail), "the request names '%.*s'",
+                   STR_FMT(head->form == FORM_ABSOLUTE ? head->authority : head->host));
+    report_denial(h->c, h->target, head->method, STR(""), &deny);
+}
+
+// The canonical path; %2F only where the endpoint that applies allows it, which is known only with the path.
+static enum err_code canonical(struct http_session *h, const struct snapshot *s, struct incoming *in,
+                               struct err *e)
+{
+    struct str raw = in->head.form == FORM_ASTERISK ? STR("/") : in->head.path;
+    struct err first;
+    if (urlpath_canonical(raw, false, in->path_text, &in->path, &first) == ERR_OK)
+        return ERR_OK;
+    enum err_code r = urlpath_canonical(raw, true, in->path_text, &in->path, e);
+    if (r != ERR_OK)
+        return r;
+    const struct snap_endpoint *ep = decide_endpoint(s, &h->c->facts, in->path);
+    if (ep && ep->allow_encoded_slash)
+        return ERR_OK;
+    *e = first;
+    return first.code;
+}
+
+static enum err_code facts_of(struct http_session *h, const struct snapshot *s, struct incoming *in,
+                              struct err *e)
+{
+    if (in->head.form == FORM_AUTHORITY)
+        return err_set(e, ERR_INVALID, "CONNECT inside a tunnel");
+    if (in->head.form == FORM_ASTERISK && !str_eq(in->head.method, STR("OPTIONS")))
+        return err_set(e, ERR_INVALID, "'*' is a target of OPTIONS only");
+    enum err_code r = canonical(h, s, in, e);
+    if (r != ERR_OK)
+        return r;
+    struct query_item *items = NULL;
+    size_t n = 0;
+    r = query_decode(in->head.query, &in->arena, &items, &n, e);
+    if (r != ERR_OK)
+        return err_wrap(e, r, "query");
+    struct query_pair *pairs = arena_newn(&in->arena, struct query_pair, n);
+    if (!pairs)
+        return arena_limit(&in->arena, "the query", e);
+    for (size_t i = 0; i < n; i++)
+        pairs[i] = (struct query_pair){items[i].key, items[i].value};
+    in->facts = (struct request_facts){.method = in->head.method,
+                                       .path = in->path,
+                                       .query = pairs,
+                                       .query_n = n};
+    return ERR_OK;
+}
+
+static bool is_h2c_upgrade(const struct http1_head *head)
+{
+    struct str ignored;
+    return http1_has_token(head, STR("Upgrade"), STR("h2c")) ||
+           http1_get(head, STR("HTTP2-Settings"), &ignored);
+}
+
+static void refuse_rules(struct http_session *h, const struct snapshot *s, const struct incoming *in,
+                         const struct decision *d, struct str reason)
+{
+    struct conn *c = h->c;
+    if (h->once) { // the forward door has the short body (reference 2.5 step 12)
+        struct denial deny = {.status = 403, .error = "policy_denied"};
+        (void)snprintf(deny.detail, sizeof(deny.detail), "%.*s %s:%u%.*s denied by L7 policy: %.*s",
+                       STR_FMT(in->head.method), h->target->host, h->target->port, STR_FMT(in->path),
+                       STR_FMT(reason));
+        answer_denial(c, h->client, &deny);
+    } else {
+        struct request_line_facts r = {.method = in->head.method,
+                                       .target = in->head.target,
+                                       .path = in->path};
+        answer_l7(c, h->client, s, &r, d, reason);
+    }
+}
+
+// Decides under the policy in force now, which may be newer than the one that admitted the connection.
+static bool decide(struct http_session *h, const struct snapshot *s, struct incoming *in)
+{
+    struct conn *c = h->c;
+    struct decision d;
+    decide_request(s, &c->facts, &in->facts, &d);
+    CLEANUP(buf_done) struct buf reason;
+    buf_init(&reason, KIB);
+    decision_reason(s, &c->facts, &in->facts, &d, &reason);
+    if (d.verdict == VERDICT_DENY)
+        refuse_rules(h, s, in, &d, buf_str(&reason));
+    report_request(c, h->target, in->head.method, in->path, s, &d, buf_str(&reason),
+                   d.verdict == VERDICT_DENY ? 403 : 0);
+    return d.verdict != VERDICT_DENY;
+}
+
+static void gateway_error(struct http_session *h, const char *error, struct str why)
+{
+    struct denial deny = {.status = 502, .error = error};
+    (void)snprintf(deny.detail, sizeof(deny.detail), "connection to %s:%u failed", h->target->host,
+                   h->target->port);
+    (void)snprintf(deny.reason, sizeof(deny.reason), "%.*s", STR_FMT(why));
+    answer_denial(h->c, h->client, &deny);
+    report_failure(h->c, h->target, "upstream unreachable", why);
+}
+
+static void serve_decided(struct http_session *h, const struct incoming *in)
+{
+    struct err e;
+    if (!h->upstream && http_dial(h, &e) != ERR_OK) {
+        gateway_error(h, "upstream_unreachable", str_of(e.msg));
+        return;
+    }
+    unsigned status = 0;
+    if (http_exchange(h, &in->head, in->path, &status, &e) != ERR_OK) {
+        h->again = false;
+        if (status == 0 && e.code != ERR_DENIED) // nothing went back to the client yet
+            gateway_error(h, "upstream_failed", str_of(e.msg));
+        else
+            report_failure(h->c, h->target, "relay ended", str_of(e.msg));
+    }
+}
+
+static void serve_request(struct http_session *h, struct incoming *in, const struct snapshot *s)
+{
+    struct err e;
+    h->again = false;
+    if (!same_authority(h, &in->head)) {
+        refuse_authority(h, &in->head);
+        return;
+    }
+    if (is_h2c_upgrade(&in->head)) {
+        struct denial deny = {.status = 403, .error = "unsupported_l7_protocol"};
+        (void)snprintf(deny.detail, sizeof(deny.detail),
+                       "HTTP/2 cleartext upgrade (h2c) is not supported for L7-inspected endpoints");
+        answer_denial(h->c, h->client, &deny);
+        report_denial(h->c, h->target, in->head.method, STR(""), &deny);
+        return;
+    }
+    if (facts_of(h, s, in, &e) != ERR_OK) {
+        answer_bare(h->c, h->client, 400);
+        report_failure(h->c, h->target, "HTTP request rejected before policy evaluation", str_of(e.msg));
+        return;
+    }
+    if (decide(h, s, in))
+        serve_decided(h, in);
+}
+
+void http_serve(struct http_session *h)
+{
+    struct incoming *in = arena_new(&h->c->arena, struct incoming);
+    if (!in)
+        return;
+    h->in.s = h->client;
+    do {
+        conn_phase(h->c, PHASE_IDLE);
+        size_t used;
+        if (!read_head(h, &in->head, &used))
+            break;
+        conn_phase(h->c, PHASE_REQUEST);
+        struct snapshot *s = egress_policy(h->c->e);
+        arena_init(&in->arena, REQUEST_ARENA_MAX);
+        h->c->requests++;
+        // The head's strings stay where they are until the body is read: exchange.c prints the head first.
+        h->in.off += used;
+        serve_request(h, in, s);
+        arena_done(&in->arena);
+        snapshot_unref(s);
+    } while (h->again && !h->once);
+}
