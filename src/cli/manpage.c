@@ -45,20 +45,41 @@ static void quoted(struct buf *out, const char *s) // one argument of a macro
     buf_addc(out, '"');
 }
 
-// Sentences begin on lines of their own, so that roff spaces them.
+enum { SOURCE_LINE_MAX = 66 }; // of the source; roff fills lines itself
+
+// Filled lines, with each sentence on lines of its own, so that roff spaces them.
 static void sentences(struct buf *out, struct str s)
 {
-    while (s.n > 0) {
-        size_t n = 0;
-        while (n < s.n &&
-               !(s.p[n] == '.' && n + 2 < s.n && s.p[n + 1] == ' ' && s.p[n + 2] >= 'A' && s.p[n + 2] <= 'Z'))
-            n++;
-        n = n < s.n ? n + 1 : n;
-        text(out, str_head(s, n), false);
-        buf_addc(out, '\n');
-        s = str_from(s, n);
-        (void)str_skip(&s, STR(" "));
+    size_t column = 0;
+    struct str word;
+    while (s.n > 0 && str_split(&s, ' ', &word)) {
+        if (column > 0 && column + 1 + word.n > SOURCE_LINE_MAX) {
+            buf_addc(out, '\n');
+            column = 0;
+        }
+        if (column > 0)
+            buf_addc(out, ' ');
+        text(out, word, column > 0);
+        column += word.n + 1;
+        bool ends = str_ends(word, STR(".")) && s.n > 0 && s.p[0] >= 'A' && s.p[0] <= 'Z';
+        if (ends) {
+            buf_addc(out, '\n');
+            column = 0;
+        }
     }
+    if (column > 0)
+        buf_addc(out, '\n');
+}
+
+// What a table keeps without its full stop.
+static void full_sentences(struct buf *out, const char *s, const char *end)
+{
+    struct buf all;
+    buf_init(&all, 4 * KIB);
+    buf_addf(&all, "%s%s", s, end);
+    sentences(out, buf_str(&all));
+    out->full = out->full || all.full;
+    buf_done(&all);
 }
 
 // Paragraphs as in struct command; indented lines are literal.
@@ -162,8 +183,7 @@ static void option(const struct opt *o, struct buf *out)
         quoted(out, o->value);
     }
     buf_addc(out, '\n');
-    text(out, str_of(o->help), false);
-    buf_addf(out, ".\n");
+    full_sentences(out, o->help, ".");
     for (size_t i = 0; o->type == OPT_ENUM && o->values[i]; i++)
         buf_addf(out, "%s%s%s", i == 0 ? "Values: " : ", ", o->values[i], o->values[i + 1] ? "" : ".\n");
     if (o->def)
@@ -203,8 +223,7 @@ static void exits(const struct command *cmd, struct buf *out)
     buf_addf(out, ".Sh EXIT STATUS\n.Bl -tag -width Ds\n");
     for (size_t i = 0; i < n; i++) {
         buf_addf(out, ".It %d\n", rows[i].status);
-        text(out, str_of(rows[i].help), false);
-        buf_addf(out, ".\n");
+        full_sentences(out, rows[i].help, ".");
     }
     buf_addf(out, ".El\n");
 }
@@ -217,29 +236,38 @@ static void examples(const struct command *cmd, struct buf *out)
     for (size_t i = 0; i < cmd->examples_n; i++) {
         if (i > 0)
             buf_addf(out, ".Pp\n");
-        text(out, str_of(cmd->examples[i].what), false);
-        buf_addf(out, "%s\n.Bd -literal -offset indent\n",
-                 str_ends(str_of(cmd->examples[i].what), STR("?")) ? "" : ":");
+        full_sentences(out, cmd->examples[i].what,
+                       str_ends(str_of(cmd->examples[i].what), STR("?")) ? "" : ":");
+        buf_addf(out, ".Bd -literal -offset indent\n");
         text(out, str_of(cmd->examples[i].line), false);
         buf_addf(out, "\n.Ed\n");
     }
 }
 
+// The parent's page and those of its other commands, in the order of the alphabet, as mdoc wants.
 static void see_also(const struct command *const *path, size_t depth, struct buf *out)
 {
-    const struct command *cmd = path[depth - 1];
-    const struct command *parent = depth > 1 ? path[depth - 2] : NULL;
-    if (!parent)
+    if (depth == 1)
         return; // its commands are cross-referenced in the description
+    const struct command *cmd = path[depth - 1], *parent = path[depth - 2];
     buf_addf(out, ".Sh SEE ALSO\n.Xr ");
     manpage_name(path, depth - 1, out);
     buf_addf(out, " 1");
-    for (size_t i = 0; i < parent->subs_n; i++) {
-        if (parent->subs[i] == cmd)
+    for (const char *last = "";;) {
+        const char *next = NULL;
+        for (size_t i = 0; i < parent->subs_n; i++) {
+            const char *name = parent->subs[i]->name;
+            if (strcmp(name, last) > 0 && (!next || strcmp(name, next) < 0))
+                next = name;
+        }
+        if (!next)
+            break;
+        last = next;
+        if (strcmp(next, cmd->name) == 0)
             continue;
         buf_addf(out, " ,\n.Xr ");
         manpage_name(path, depth - 1, out);
-        buf_addf(out, "-%s 1", parent->subs[i]->name);
+        buf_addf(out, "-%s 1", next);
     }
     buf_addc(out, '\n');
 }
@@ -253,7 +281,7 @@ void manpage(const struct command *const *path, size_t depth, struct buf *out)
     buf_addf(out, ".Dd %s\n.Dt ", MANPAGE_DATE);
     for (size_t i = 0; i < name.n; i++)
         buf_addc(out, char_is_alpha(name.p[i]) ? (char)(name.p[i] & ~0x20) : name.p[i]);
-    buf_addf(out, " 1\n.Os OpenShell %s\n.Sh NAME\n.Nm %s\n.Nd ", OPENSHELL_VERSION, name.n ? name.p : "");
+    buf_addf(out, " 1\n.Os\n.Sh NAME\n.Nm %s\n.Nd ", name.n ? name.p : "");
     text(out, str_of(cmd->about), false);
     buf_addc(out, '\n');
     buf_done(&name);
