@@ -130,7 +130,10 @@ static struct str other_way(const struct policy *p, const struct policy_entry *b
 static void add_endpoint(struct diff *d, const struct policy_entry *entry, const struct endpoint *e)
 {
     struct words who = diff_binaries(entry), where = diff_where(e), contract = diff_contract(e);
-    diff_add(d, CHANGE_ADDED, EFFECT_WIDENS, false, "%s may now reach %s (%s)", who.b, where.b, contract.b);
+    // Its deny rules hold for the other endpoints of the host, too.
+    bool may_narrow = e->deny_rules_n > 0 && other_way(d->from, entry, e).n > 0;
+    diff_add(d, CHANGE_ADDED, may_narrow ? EFFECT_EITHER : EFFECT_WIDENS, false, "%s may now reach %s (%s)",
+             who.b, where.b, contract.b);
 }
 
 static void remove_endpoint(struct diff *d, const struct policy_entry *entry, const struct endpoint *e)
