@@ -67,7 +67,7 @@ size_t log_format(const struct log *l, enum log_level level, int64_t realtime_ms
 #define log_at(l, at, event, ...)                                                                            \
     do {                                                                                                     \
         if ((at) <= (l)->level) {                                                                            \
-            const struct log_field log_fields_[] = {{} __VA_OPT__(, ) __VA_ARGS__};                          \
+            const struct log_field log_fields_[] = {{}, ##__VA_ARGS__};                                      \
             log_line((l), (at), (event), log_fields_ + 1, ARRAY_LEN(log_fields_) - 1);                       \
         }                                                                                                    \
     } while (0)

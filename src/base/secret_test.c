@@ -131,8 +131,7 @@ static bool vm_has(const char *p, const char *flag)
         uintptr_t from, to;
         char dash;
         // NOLINTNEXTLINE(cert-err34-c): the kernel's own numbers
-        if (sscanf(line, "%lx%c%lx ", &from, &dash, &to) == 3 &&
-            dash == '-') // NOLINT(cert-err34-c): our kernel's
+        if (sscanf(line, "%lx%c%lx ", &from, &dash, &to) == 3 && dash == '-')
             here = (uintptr_t)p >= from && (uintptr_t)p < to;
         if (here && strncmp(line, "VmFlags:", 8) == 0)
             has = strstr(line, flag) != NULL;
