@@ -147,7 +147,7 @@ static struct value of_rule(struct printer *p, const struct endpoint *ep, const 
     put_strs(p, &m, "fields", &rule->fields);
     if (has_tool)
         put(&m, "tool", of_matcher(p, &rule->params[0]));
-    put_matchers(p, &m, "params", rule->params + has_tool, rule->params_n - has_tool);
+    put_matchers(p, &m, "params", has_tool ? rule->params + 1 : rule->params, rule->params_n - has_tool);
     return seal(p, &m);
 }
 
