@@ -84,6 +84,12 @@ enum err_code fd_open(const char *path, int flags, mode_t mode, int *ret, struct
     return ERR_OK;
 }
 
+bool fd_set_nonblock(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
 enum err_code fd_read_all(int fd, size_t max, struct buf *ret, struct err *reterr)
 {
     CLEANUP(buf_done) struct buf b;

@@ -26,6 +26,8 @@ enum err_code fd_code(int errnum);
 // open(2) with O_CLOEXEC | O_NOCTTY added. `mode` counts only with O_CREAT.
 enum err_code fd_open(const char *path, int flags, mode_t mode, int *ret, struct err *reterr) NONNULL;
 
+[[nodiscard]] bool fd_set_nonblock(int fd); // false: errno says why
+
 // Reads to the end. More than `max` bytes is ERR_LIMIT, found out by one byte too many, never by trusting a
 // size. *ret is a new buffer for the caller to buf_done().
 enum err_code fd_read_all(int fd, size_t max, struct buf *ret, struct err *reterr) NONNULL;

@@ -18,7 +18,8 @@ static enum err_code part_decode(struct str in, size_t offset, char **w, struct 
             c = (unsigned char)(high << 4 | low);
             i += 2;
         }
-        if (c < 0x20 || c == 0x7f)
+        bool escaped = in.p[at - offset] == '%';
+        if (escaped ? c == 0 : c < 0x20 || c == 0x7f) // a NUL ends a string for somebody; the rest is text
             return err_set(reterr, ERR_INVALID, "byte 0x%02x at offset %zu", c, at);
         *p++ = (char)c;
     }

@@ -1,0 +1,35 @@
+// net/tls_internal.h: between tls.c (the filter), tls_ca.c (leaves) and tls_client.c (trust, sessions).
+#pragma once
+#include <openssl/ssl.h>
+
+#include "net/host.h"
+#include "net/tls.h"
+
+[[nodiscard]] bool tls_library_init(void); // once for the process; safe to repeat
+
+// Words for OpenSSL's last error, which is cleared.
+enum err_code tls_error(const char *what, enum err_code code, struct err *e) NONNULL;
+
+// ---- tls_ca.c ----
+struct tls_expect { // of a server handshake, by SSL_get_app_data
+    struct str host;
+    bool h2;
+    bool refused; // set where the client named another host
+};
+[[nodiscard]] SSL_CTX *tls_ca_ctx(struct tls_ca *ca) NONNULL;
+[[nodiscard]] EVP_PKEY *tls_ca_leaf_key(struct tls_ca *ca) NONNULL;
+// A reference to the leaf for `host`, made now or found in the cache.
+enum err_code tls_ca_leaf(struct tls_ca *ca, struct str host, X509 **ret, struct err *e) NONNULL;
+
+// ---- tls_client.c ----
+struct tls_session_key {
+    char text[HOST_MAX + 16]; // "host:port" and whether HTTP/2 was offered
+};
+void tls_session_key_set(struct tls_session_key *k, struct str host, uint16_t port, bool h2) NONNULL;
+[[nodiscard]] SSL_CTX *tls_client_ctx(struct tls_client *c) NONNULL;
+// A session to resume, taken out of the store (a TLS 1.3 ticket is for one use, RFC 8446 appendix C.4); NULL:
+// none.
+[[nodiscard]] SSL_SESSION *tls_client_session(struct tls_client *c, const struct tls_session_key *k) NONNULL;
+// Has the sessions of this connection stored under `k`, whenever they come.
+[[nodiscard]] bool tls_client_remember(struct tls_client *c, SSL *ssl,
+                                       const struct tls_session_key *k) NONNULL;
