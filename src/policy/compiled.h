@@ -173,7 +173,10 @@ enum part {
 [[nodiscard]] const struct snap_rule *endpoint_denies(const struct compiled_endpoint *ep,
                                                       const struct request_view *v);
 
-// Whether the endpoint allows the request; `http`: rules on method and path count. *ret_rule is the rule that
+// What a request is decided on as, which follows from the endpoint that its path selects.
+enum lane { LANE_HTTP, LANE_GRAPHQL, LANE_RPC };
+
+// Whether the endpoint's rules of that lane allow the request. *ret_rule is the rule that
 // did, or NULL (then *ret_why tells).
 [[nodiscard]] bool endpoint_allows(const struct compiled_endpoint *ep, const struct request_view *v,
-                                   bool http, const struct snap_rule **ret_rule, enum why *ret_why);
+                                   enum lane lane, const struct snap_rule **ret_rule, enum why *ret_why);

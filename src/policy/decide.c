@@ -382,7 +382,9 @@ static bool is_harmless_mcp(const struct compiled_endpoint *sel, const struct re
 {
     if (sel->pub.protocol != PROTOCOL_MCP || !r->rpc)
         return false;
-    return r->rpc->receive_stream || (r->rpc->has_response && r->rpc->calls_n == 0);
+    bool responses_only = r->rpc->has_response && r->rpc->calls_n == 0 &&
+                          method_bit(r->method) == METHOD_POST;
+    return r->rpc->receive_stream || responses_only;
 }
 
 static bool has_unregistered(const struct compiled_endpoint *sel, const struct request_facts *r)
@@ -431,29 +433,31 @@ static bool denied_by_rule(const struct walk *w, const struct request_view *v,
     return false;
 }
 
-// Whether rules on method and path may allow: not what must be allowed as an operation or a call.
-static bool rules_on_http_count(const struct compiled_endpoint *sel, const struct request_facts *r)
+// What kind of rule may allow: a request that is decided on as operations or calls is opened by no rule of
+// another kind.
+static enum lane lane_of(const struct compiled_endpoint *sel, const struct request_facts *r)
 {
     switch (sel->pub.protocol) {
     case PROTOCOL_GRAPHQL:
+        return LANE_GRAPHQL;
     case PROTOCOL_JSON_RPC:
     case PROTOCOL_MCP:
-        return false;
+        return LANE_RPC;
     case PROTOCOL_WEBSOCKET:
-        return !(sel->pub.websocket_graphql && r->graphql);
+        return sel->pub.websocket_graphql && r->graphql ? LANE_GRAPHQL : LANE_HTTP;
     case PROTOCOL_L4:
     case PROTOCOL_TCP:
     case PROTOCOL_REST:
     case PROTOCOL_SQL:
         break;
     }
-    return true;
+    return LANE_HTTP;
 }
 
 static bool allowed_by_rule(const struct walk *w, const struct request_view *v,
                             const struct compiled_endpoint *sel, struct decision *ret)
 {
-    bool http = rules_on_http_count(sel, v->r);
+    enum lane lane = lane_of(sel, v->r);
     struct pass p;
     pass_start(&p, w);
     const struct compiled_endpoint *ep;
@@ -461,7 +465,7 @@ static bool allowed_by_rule(const struct walk *w, const struct request_view *v,
         const struct snap_rule *rule;
         enum why why;
         if (!endpoint_is_l7(ep) || !endpoint_has_path(ep, v->r->path) ||
-            !endpoint_allows(ep, v, http, &rule, &why))
+            !endpoint_allows(ep, v, lane, &rule, &why))
             continue;
         *ret = of_rule(VERDICT_ALLOW, why, ep, rule);
         return true;

@@ -217,7 +217,9 @@ static const struct snap_rule *graphql_denies(const struct compiled_endpoint *ep
         for (size_t i = 0; i < g->ops_n; i++) {
             struct graphql_op tmp;
             const struct graphql_op *op = endpoint_operation(ep, &g->ops[i], &tmp);
-            if (op && rule_graphql_miss(&ep->deny.v[k], op) == PART_NONE)
+            if (!op) // unknown here: a rule that denies whatever comes denies it too
+                op = &g->ops[i];
+            if (rule_graphql_miss(&ep->deny.v[k], op) == PART_NONE)
                 return &ep->deny.v[k];
         }
     }
@@ -300,7 +302,7 @@ const struct snap_rule *endpoint_denies(const struct compiled_endpoint *ep, cons
     return NULL;
 }
 
-bool endpoint_allows(const struct compiled_endpoint *ep, const struct request_view *v, bool http,
+bool endpoint_allows(const struct compiled_endpoint *ep, const struct request_view *v, enum lane lane,
                      const struct snap_rule **ret_rule, enum why *ret_why)
 {
     const struct snap_rule *rule = NULL;
@@ -309,18 +311,18 @@ bool endpoint_allows(const struct compiled_endpoint *ep, const struct request_vi
     switch (ep->pub.protocol) {
     case PROTOCOL_REST:
     case PROTOCOL_WEBSOCKET:
-        if (http)
+        if (lane == LANE_HTTP)
             rule = http_first(&ep->allow, v);
         allowed = rule;
-        if (!allowed && v->r->graphql && ep->pub.protocol == PROTOCOL_WEBSOCKET)
+        if (!allowed && lane != LANE_RPC && v->r->graphql && ep->pub.protocol == PROTOCOL_WEBSOCKET)
             allowed = graphql_allows(ep, v->r->graphql, &rule);
         break;
     case PROTOCOL_GRAPHQL:
-        allowed = v->r->graphql && graphql_allows(ep, v->r->graphql, &rule);
+        allowed = lane != LANE_RPC && v->r->graphql && graphql_allows(ep, v->r->graphql, &rule);
         break;
     case PROTOCOL_JSON_RPC:
     case PROTOCOL_MCP:
-        allowed = v->r->rpc && rpc_allows(ep, v, &rule, ret_why);
+        allowed = lane != LANE_GRAPHQL && v->r->rpc && rpc_allows(ep, v, &rule, ret_why);
         break;
     case PROTOCOL_L4:
     case PROTOCOL_TCP:
