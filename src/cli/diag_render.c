@@ -117,7 +117,7 @@ static bool put_excerpt(const struct diag *d, struct str line, const struct term
     bool cut_left = skip > 0, cut_right = s.columns > skip + room;
     int bar = STYLE_AND(STYLE_BOLD, STYLE_BLUE);
     term_put(out, t, bar, "%*u |", (int)gutter, d->at.line);
-    buf_addf(out, " %s", cut_left ? dots : "");
+    buf_addf(out, "%s%s", line.n > 0 ? " " : "", cut_left ? dots : "");
     put_window(buf_str(&s.text), skip, room, out);
     buf_addf(out, "%s\n", cut_right ? dots : "");
     buf_done(&s.text);
@@ -149,7 +149,8 @@ void diag_render(const struct diag *d, const char *file, struct str text, const 
     buf_addc(out, '\n');
     buf_pad(out, ' ', (size_t)gutter);
     term_put(out, t, STYLE_AND(STYLE_BOLD, STYLE_BLUE), "-->");
-    buf_addf(out, " %s", file);
+    buf_addc(out, ' ');
+    term_name(out, file);
     if (d->at.line)
         buf_addf(out, ":%u:%zu", d->at.line, diag_column(text, &d->at));
     if (d->path.n > 0) {
@@ -175,8 +176,10 @@ void diags_render(const struct diags *d, const char *file, struct str text, cons
         buf_addc(out, '\n');
     }
     size_t more = d->errors + d->warnings - d->n;
-    if (more > 0)
-        buf_addf(out, "%s: %zu more not shown\n\n", file, more);
+    if (more > 0) {
+        term_name(out, file);
+        buf_addf(out, ": %zu more not shown\n\n", more);
+    }
 }
 
 void diag_counts(size_t errors, size_t warnings, struct buf *out)

@@ -78,14 +78,17 @@ static json_t *file_json(const char *path, const struct policy_file *f, const st
 }
 
 // "p.yaml: valid, 2 warnings (hash 0123456789ab)"
-static void summary(struct cli *cli, const char *path, const struct checked *c)
+static void summary(struct cli *cli, const char *path, const struct checked *c, bool refused)
 {
     const struct term *t = &cli->out_term;
     CLEANUP(buf_done) struct buf counts;
     buf_init(&counts, KIB);
     diag_counts(c->errors, c->warnings, &counts);
-    buf_addf(&cli->out, "%s: ", input_name(path));
-    if (c->valid)
+    term_name(&cli->out, input_name(path));
+    buf_addf(&cli->out, ": ");
+    if (c->valid && refused)
+        term_put(&cli->out, t, STYLE_RED, "refused by --strict");
+    else if (c->valid)
         term_put(&cli->out, t, STYLE_GREEN, "valid");
     buf_addf(&cli->out, "%s%s", c->valid && counts.n > 0 ? ", " : "", counts.n > 0 ? counts.p : "");
     if (c->hash[0])
@@ -94,7 +97,7 @@ static void summary(struct cli *cli, const char *path, const struct checked *c)
 }
 
 static void file_human(struct cli *cli, const char *path, const struct policy_file *f,
-                       const struct checked *c, const struct err *err, bool quiet)
+                       const struct checked *c, const struct err *err, bool quiet, bool strict)
 {
     if (c->code != ERR_OK && c->code != ERR_INVALID) {
         (void)policy_file_report(cli, path, f, c->code, err);
@@ -103,7 +106,7 @@ static void file_human(struct cli *cli, const char *path, const struct policy_fi
     if (quiet && c->errors + c->warnings == 0)
         return;
     diags_render(&f->diags, input_name(path), buf_str(&f->text), &cli->out_term, &cli->out);
-    summary(cli, path, c);
+    summary(cli, path, c, strict && c->warnings > 0);
     cli_flush(cli); // what is known now is shown now
 }
 
@@ -132,13 +135,12 @@ static int check_run(struct cli *cli, const struct args *a)
         struct checked c = {};
         struct err err = {};
         check_file(a->words[i], &f, &c, &err);
-        log_info(&cli->log, "policy.check", LOG_STR("file", str_of(a->words[i])), LOG_U64("bytes", f.text.n),
-                 LOG_U64("memory", f.arena.used));
+        log_info(&cli->log, "policy.check", LOG_STR("file", str_of(a->words[i])), LOG_U64("bytes", f.text.n));
         failed = failed || !c.valid || (strict && c.warnings > 0);
         if (json)
             json_push(all, file_json(a->words[i], &f, &c, &err, &ok), &ok);
         else
-            file_human(cli, a->words[i], &f, &c, &err, quiet);
+            file_human(cli, a->words[i], &f, &c, &err, quiet, strict);
     }
     if (json && json_out(cli, TAKE(all), ok) != 0)
         return EXIT_FAILED;

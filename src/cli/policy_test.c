@@ -60,23 +60,44 @@ static bool wanted(struct str want, struct str got)
     return want.n == 0 || str_eq(want, got);
 }
 
+static bool has_text(struct str s, struct str part)
+{
+    return part.n == 0 || (s.n > 0 && memmem(s.p, s.n, part.p, part.n));
+}
+
+// A path or a query that cannot be read is answered by the proxy where it inspects requests; elsewhere nobody
+// looks.
+static bool refused_by_proxy(const struct ask *k, const struct snapshot *s)
+{
+    const struct conn_facts c = {
+        .host = str_of(k->request.host),
+        .port = k->request.port,
+        .who = {.exe = k->binary, .ancestors = k->ancestors, .ancestors_n = k->ancestors_n},
+    };
+    struct conn_decision conn;
+    decide_connection(s, &c, &conn);
+    return conn.inspected || conn.d.verdict == VERDICT_DENY;
+}
+
 static void judge(const struct test_case *t, const struct snapshot *s, struct explanation *x,
                   struct result *ret)
 {
     struct err err = {};
-    if (ask_policy(t->ask, s, x, &err) != ERR_OK) {
-        *ret = (struct result){.got = STR("error")};
+    enum err_code code = ask_policy(t->ask, s, x, &err);
+    if (code != ERR_OK) {
+        bool refused = code == ERR_INVALID && refused_by_proxy(t->ask, s);
+        *ret = (struct result){.got = refused ? STR("deny") : STR("error")};
         (void)arena_dup(t->ask->arena, str_of(err.msg), &ret->reason); // left empty where there is no room
+        ret->passed = refused && t->expect == VERDICT_DENY && t->policy.n == 0 && t->rule.n == 0 &&
+                      has_text(ret->reason, t->reason);
         return;
     }
     *ret = (struct result){.got = str_of(verdict_name(x->decision.verdict)),
                            .policy = answer_policy(x),
                            .rule = x->rule,
                            .reason = x->reason};
-    bool has_reason = t->reason.n == 0 ||
-                      (ret->reason.n > 0 && memmem(ret->reason.p, ret->reason.n, t->reason.p, t->reason.n));
     ret->passed = x->decision.verdict == t->expect && wanted(t->policy, ret->policy) &&
-                  wanted(t->rule, ret->rule) && has_reason;
+                  wanted(t->rule, ret->rule) && has_text(ret->reason, t->reason);
 }
 
 // ---- TAP

@@ -67,6 +67,14 @@ void term_put(struct buf *out, const struct term *t, int style, const char *fmt,
     buf_addf(out, "\033[%s%s%sm%s\033[0m", codes[style & 15], second ? ";" : "", second ? second : "", text);
 }
 
+void term_name(struct buf *out, const char *name)
+{
+    size_t before = out->n;
+    buf_add(out, str_of(name));
+    if (out->n > before)
+        utf8_clean(out->p + before, out->n - before);
+}
+
 // Columns of one well-formed sequence of n bytes.
 static size_t columns_of(const char *p, size_t n)
 {

@@ -17,6 +17,9 @@ void term_init(struct term *t, int fd) NONNULL;
 #define STYLE_AND(a, b) ((a) | ((b) + 1) << 4)
 void term_put(struct buf *out, const struct term *t, int style, const char *fmt, ...) NONNULL PRINTF(4, 5);
 
+// Adds a name from outside, a file's: what could move or colour the cursor becomes '?'.
+void term_name(struct buf *out, const char *name) NONNULL;
+
 // Columns of text: wide and combining characters count as the terminal shows them.
 [[nodiscard]] size_t term_columns(struct str s);
 
