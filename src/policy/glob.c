@@ -210,25 +210,25 @@ static enum err_code host_check(enum glob_dialect dialect, struct str pattern, s
     return ERR_OK;
 }
 
-// `*` and `**` as whole labels begin with a TOK_ANY, because no label is empty.
+// That no label is empty is asked of the text, in host_match(). So a wildcard that is a whole label need not
+// say it; and where two patterns share a text with an empty label, they share one in which it is filled.
 static enum err_code host_compile(enum glob_dialect dialect, struct str pattern, struct arena *a,
                                   struct glob *ret, struct err *reterr)
 {
     enum err_code r = host_check(dialect, pattern, reterr);
     if (r != ERR_OK)
         return r;
-    CLEANUP(base_freep) char *mem = calloc(pattern.n, 4);
+    CLEANUP(base_freep) char *mem = calloc(pattern.n, 2);
     if (!mem)
         return err_set(reterr, ERR_LIMIT, "no memory for a pattern of %zu bytes", pattern.n);
-    uint8_t *kind = (uint8_t *)mem + 2 * pattern.n;
+    uint8_t *kind = (uint8_t *)mem + pattern.n;
     size_t n = 0, off = 0;
     struct str label;
     for (struct str rest = pattern; str_split(&rest, '.', &label); off += label.n + 1) {
         if (off > 0)
             mem[n++] = '.'; // kind 0 is TOK_LIT
-        if (str_eq(label, STR("*")) || str_eq(label, STR("**"))) {
-            kind[n++] = TOK_ANY;
-            kind[n++] = label.n == 1 ? TOK_STAR : TOK_RUN;
+        if (str_eq(label, STR("**"))) {
+            kind[n++] = TOK_RUN;
             continue;
         }
         for (size_t i = 0; i < label.n; i++) {
@@ -280,7 +280,7 @@ static bool share(const struct globseq *a, size_t i, const struct globseq *b, si
 // or both take a byte. No step goes back, so two rows of the table are enough.
 static bool seqs_overlap(const struct globseq *a, const struct globseq *b)
 {
-    bool rows[2][2 * HOST_MAX + 2] = {{true}};
+    bool rows[2][HOST_MAX + 2] = {{true}};
     for (size_t i = 0; i <= a->n; i++) {
         bool *row = rows[i & 1], *below = rows[(i + 1) & 1];
         memset(below, 0, sizeof(rows[0]));

@@ -13,6 +13,11 @@
 //                  else a glob whose `*` crosses `/`, whose `**` must be a whole component, without braces, with
 //                  `[!…]` negation only; a pattern that cannot be read so is compared for equality
 //
+// Patterns and texts are bytes, as in the reference's engines: `?` and a class take one byte, so a character of two
+// bytes is `??`. In GLOB_PATH and GLOB_DOTTED neither takes the separator, not even `[!a]`. An empty branch of
+// braces is left out: `x{,a}` is `xa`. The X of a scope `X/**` is text. A wildcard of GLOB_HOST or GLOB_SELECTOR
+// has no name with an empty label; one of GLOB_HOST no IP address either.
+//
 // A compiled glob borrows its pattern and lives in the caller's arena. Matching does not allocate and takes at most
 // pattern × text steps, no exponential backtracking.
 #pragma once

@@ -1,6 +1,7 @@
 #include "policy/glob.h"
 
 #include "policy/globseq.h"
+#include "alloc_fail.h"
 #include "tap.h"
 
 #define A16   "aaaaaaaaaaaaaaaa"
@@ -44,6 +45,7 @@ static const struct {
     {GLOB_HOST, STR_INIT("api.*.com"), STR_INIT("api.x.y.com"), false, "and is one label"},
     {GLOB_HOST, STR_INIT("a.b.*"), STR_INIT("a.b.com"), true, "the last label can be a star"},
     {GLOB_HOST, STR_INIT("10.0.0.*"), STR_INIT("10.0.0.1"), false, "a wildcard has no IPv4 address"},
+    {GLOB_HOST, STR_INIT("**.b.c"), STR_INIT("::a.b.c"), false, "nor what has a colon"},
     {GLOB_HOST, STR_INIT("10.0.0.*"), STR_INIT("10.0.0.x1"), true, "unless its last label is a name"},
 
     {GLOB_SELECTOR, STR_INIT("**"), STR_INIT("a.b.c"), true, "two stars alone: every host"},
@@ -51,6 +53,7 @@ static const struct {
     {GLOB_SELECTOR, STR_INIT("**"), STR_INIT("::1"), true, "of both kinds"},
     {GLOB_SELECTOR, STR_INIT("::1"), STR_INIT("::1"), true, "or be one"},
     {GLOB_SELECTOR, STR_INIT("**"), STR_INIT(""), false, "the empty name is no host"},
+    {GLOB_SELECTOR, STR_INIT("**"), STR_INIT("a."), false, "nor is one with an empty label"},
     {GLOB_SELECTOR, STR_INIT("*"), STR_INIT("localhost"), true, "a star alone: one label"},
     {GLOB_SELECTOR, STR_INIT("*"), STR_INIT("a.b"), false, "and not two"},
     {GLOB_SELECTOR, STR_INIT("a.**.z"), STR_INIT("a.b.c.z"), true, "two stars anywhere"},
@@ -115,6 +118,7 @@ static const struct {
     {GLOB_PATH, STR_INIT("[\xc3\xa9]"), STR_INIT("\xa9"), true, "classes are sets of bytes"},
     {GLOB_PATH, STR_INIT("{a,b}c"), STR_INIT("bc"), true, "braces: either"},
     {GLOB_PATH, STR_INIT("{a,b}c"), STR_INIT("cc"), false, "braces: nothing else"},
+    {GLOB_PATH, STR_INIT("{{a,b},c}"), STR_INIT("b"), true, "braces: nested and nothing else"},
     {GLOB_PATH, STR_INIT("{a,{b,c}d}"), STR_INIT("cd"), true, "braces: nested"},
     {GLOB_PATH, STR_INIT("{a,{b,c}d}"), STR_INIT("ad"), false, "braces: of their branch only"},
     {GLOB_PATH, STR_INIT("{a,b}{c,d}"), STR_INIT("bc"), true, "braces: each with each"},
@@ -558,6 +562,26 @@ static void test_room(void)
     (void)tap_ok(limited > 3 && done == 1 && other == 0, "too little room is ERR_LIMIT");
 }
 
+static void test_memory(void)
+{
+    bool ok = true;
+    size_t n = 1;
+    for (bool done = false; ok && !done; n++) {
+        CLEANUP(arena_done) struct arena a;
+        arena_init(&a, MIB);
+        const struct glob *g = NULL, *h = NULL;
+        struct err err = {};
+        alloc_fail_at(n);
+        enum err_code r = glob_compile(GLOB_PATH, STR("/{a,[b]}/{c,d}/**"), &a, &g, &err);
+        if (r == ERR_OK)
+            r = glob_compile(GLOB_HOST, STR("*.example.com"), &a, &h, &err);
+        alloc_fail_off();
+        done = alloc_fail_count() < n;
+        ok = r == ERR_OK ? done && g && h : !done && r == ERR_LIMIT && err.code == ERR_LIMIT;
+    }
+    (void)tap_ok(ok && n > 3, "no memory is ERR_LIMIT, wherever");
+}
+
 int main(void)
 {
     test_rows();
@@ -566,6 +590,7 @@ int main(void)
     (void)tap_ok(classes_compile(GLOB_CLASSES_MAX), "%d classes", GLOB_CLASSES_MAX);
     (void)tap_ok(!classes_compile(GLOB_CLASSES_MAX + 1), "one more is refused");
     test_room();
+    test_memory();
     test_all(GLOB_PATH, "a/*?", 5, "ab/", 5);
     test_all(GLOB_PATH, "a/*", 7, "a/", 6);
     test_all(GLOB_DOTTED, "a.*?", 5, "a./", 5);

@@ -189,11 +189,12 @@ static bool is_sep(const struct globseq *s, uint32_t i)
     return s->kind[i] == TOK_LIT && s->ch[i] == '/';
 }
 
-// Whether each TOK_RUN is a last component of its own.
+// Whether each TOK_RUN is the end, where it is a component of its own: globparse() puts it there behind a '/'
+// only.
 static bool fits_trie(const struct globseq *s)
 {
     for (uint32_t i = 0; i < s->n; i++)
-        if (s->kind[i] == TOK_RUN && (i + 1 < s->n || (i > 0 && !is_sep(s, i - 1))))
+        if (s->kind[i] == TOK_RUN && i + 1 < s->n)
             return false;
     return true;
 }

@@ -239,7 +239,7 @@ static enum err_code fill(struct hostset *set, const struct sorted *sorted, size
 // Whether wildcards may match: a name without an empty label, and no IP literal.
 static bool is_name(struct str host)
 {
-    bool number = true; // the last label so far
+    bool number = true; // the last label so far, if only because it is empty
     char last = '.';
     for (size_t i = 0; i < host.n; i++) {
         char c = host.p[i];
@@ -248,7 +248,7 @@ static bool is_name(struct str host)
         number = c == '.' || (number && char_is_digit(c));
         last = c;
     }
-    return last != '.' && !number;
+    return !number;
 }
 
 static bool report(struct ids ids, hostset_fn *fn, void *ctx)

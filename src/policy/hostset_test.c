@@ -1,5 +1,6 @@
 #include "policy/hostset.h"
 
+#include "alloc_fail.h"
 #include "tap.h"
 
 enum { ITEMS_MAX = 64 };
@@ -60,6 +61,8 @@ static const struct {
     {"a.*.*\na.b.*\n*.b.c", "a.b.c", "012", "all ways through the trie are taken"},
     {"10.0.0.1\n10.0.0.*", "10.0.0.1", "0", "addresses match exact patterns only"},
     {"::1", "::1", "0", "of both kinds"},
+    {"**.b.c", "::a.b.c", "", "what has a colon is no name"},
+    {"a.b.*", "a.b.", "", "no star stands for the root"},
     {"a.b.*", "a.b.1x", "0", "a label that begins with a digit is a name"},
     {"a.b.*", "a.b.x1", "0", "or ends with one"},
     {"a.b.c", "", "", "the empty host is in no set"},
@@ -120,7 +123,7 @@ static void test_calls(void)
 static void test_longest(void)
 {
     CLEANUP(arena_done) struct arena a;
-    arena_init(&a, MIB);
+    arena_init(&a, 16 * MIB);
     static char host[255], wild[253];
     for (size_t i = 0; i < sizeof(host); i++)
         host[i] = i % 2 ? '.' : 'a';
@@ -136,6 +139,17 @@ static void test_longest(void)
     (void)tap_ok(ok && ask(set, (struct str){host, 253}).n == 3, "127 labels");
     (void)tap_ok(ok && ask(set, (struct str){host, 255}).n == 1,
                  "one more is no name, though it equals itself");
+
+    // A `*` leaves every node of the path of literals: as many ways not yet taken as there can be.
+    static char stairs[127][253];
+    struct hostset_item steps[127];
+    for (size_t i = 0; i < 127; i++) {
+        for (size_t k = 0; k < 253; k++)
+            stairs[i][k] = k % 2 ? '.' : k / 2 <= i ? '*' : 'a';
+        steps[i] = (struct hostset_item){{stairs[i], 253}, (uint32_t)i};
+    }
+    ok = hostset_build(steps, 127, &a, &set, &err) == ERR_OK;
+    (void)tap_ok(ok && ask(set, (struct str){host, 253}).calls == 127, "a star beside each of 127 labels");
 }
 
 static uint32_t rnd(uint64_t *state, uint32_t n)
@@ -219,6 +233,26 @@ static void test_room(void)
     (void)tap_ok(limited > 3 && done == 1 && other == 0, "too little room is ERR_LIMIT");
 }
 
+static void test_memory(void)
+{
+    static const struct hostset_item items[] = {{STR_INIT("a.b.c"), 0}, {STR_INIT("x-*.b.c"), 1}};
+    bool ok = true;
+    size_t n = 1;
+    for (bool done = false; ok && !done; n++) {
+        CLEANUP(arena_done) struct arena a;
+        arena_init(&a, MIB);
+        const struct hostset *set = NULL;
+        struct err err = {};
+        alloc_fail_at(n);
+        enum err_code r = hostset_build(items, ARRAY_LEN(items), &a, &set, &err);
+        alloc_fail_off();
+        done = alloc_fail_count() < n;
+        // The sort may fail to get its own room, and does without.
+        ok = r == ERR_OK ? set != NULL : !done && r == ERR_LIMIT && err.code == ERR_LIMIT;
+    }
+    (void)tap_ok(ok && n > 3, "no memory is ERR_LIMIT, wherever");
+}
+
 int main(void)
 {
     test_rows();
@@ -226,5 +260,6 @@ int main(void)
     test_longest();
     test_random();
     test_room();
+    test_memory();
     return tap_done();
 }
