@@ -226,6 +226,11 @@ static void test_open(void)
     tap_ok(fd_open("made", O_WRONLY | O_CREAT | O_EXCL, 0600, &fd, &err) == ERR_OK &&
                fcntl(fd, F_GETFD) == FD_CLOEXEC,
            "open: close-on-exec");
+    tap_ok(fd_set_nonblock(fd) &&
+               (fcntl(fd, F_GETFL) & (O_NONBLOCK | O_ACCMODE)) == (O_NONBLOCK | O_WRONLY) &&
+               fd_set_nonblock(fd),
+           "set_nonblock: adds to the flags that are there");
+    tap_ok(!fd_set_nonblock(-1) && errno == EBADF, "set_nonblock: errno says why not");
     int other = 4711;
     tap_ok(fd_open("made", O_WRONLY | O_CREAT | O_EXCL, 0600, &other, &err) == ERR_EXISTS && other == 4711 &&
                strcmp(err.msg, "open: File exists") == 0,

@@ -204,6 +204,8 @@ static void test_long(void)
     log_info(&l, "e", LOG_STR("s", more), LOG_U64("n", 1));
     tap_ok(str_ends((struct str){sys.text, sys.n}, STR("x\"... n=1\n")),
            "long: a longer one is cut and says so");
+    log_info(&l, "e", LOG_WORD("s", ((struct str){x, LOG_VALUE_MAX})));
+    tap_ok(sys.n == strlen("info e s=\n") + LOG_VALUE_MAX, "long: the longest word is bare");
     log_info(&l, "e", LOG_WORD("s", more));
     tap_ok(str_ends((struct str){sys.text, sys.n}, STR("x\"...\n")), "long: so is a word");
     log_info(&l, "e", LOG_STR("s", ((struct str){nul, sizeof(nul)})), LOG_U64("n", 1));

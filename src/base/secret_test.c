@@ -27,6 +27,7 @@ static struct {
     unsigned reads;
     bool no_mmap, no_mprotect;
     int mapped;       // maps less unmaps
+    size_t bytes;     // the same in bytes
     const char *find; // to be looked for when pages go
     bool found;
 } sys = {.read_chunk = SIZE_MAX};
@@ -47,6 +48,7 @@ void *__wrap_mmap64(void *at, size_t n, int prot, int flags, int fd, off_t off)
         return MAP_FAILED;
     }
     sys.mapped++;
+    sys.bytes += n;
     return __real_mmap64(at, n, prot, flags, fd, off);
 }
 
@@ -56,6 +58,7 @@ int __wrap_munmap(void *p, size_t n)
     if (sys.find && memmem((char *)p + page, n - 2 * page, sys.find, strlen(sys.find)))
         sys.found = true;
     sys.mapped--;
+    sys.bytes -= n;
     return __real_munmap(p, n);
 }
 
@@ -95,6 +98,10 @@ static void test_eq(void)
                   str_eq(secret_expose(&s), guesses[i].secret);
         tap_ok(ok, "eq: %s", guesses[i].rule);
     }
+    CLEANUP(secret_done) struct secret s = {};
+    struct err err = {};
+    tap_ok(secret_init(&s, STR("hunter2"), &err) == ERR_OK && secret_eq(&s, (struct str){"hunter2x", 7}),
+           "eq: what stands behind the guess does not count");
     struct secret none = {};
     tap_ok(!secret_is_set(&none) && !secret_eq(&none, STR("")) && !secret_eq(&none, (struct str){}),
            "eq: one that is not set equals nothing");
@@ -104,13 +111,14 @@ static void test_pages(void)
 {
     struct err err = {};
     struct secret s = {};
-    sys.mapped = 0;
+    sys.mapped = 0, sys.bytes = 0;
     sys.found = false;
     sys.find = "hunter2";
     bool set = secret_init(&s, STR("hunter2"), &err) == ERR_OK;
     tap_ok(set && sys.mapped == 1, "init: a mapping of its own");
     secret_done(&s);
-    tap_ok(sys.mapped == 0 && !sys.found && !secret_is_set(&s), "done: wiped before it is unmapped");
+    tap_ok(sys.mapped == 0 && sys.bytes == 0 && !sys.found && !secret_is_set(&s),
+           "done: wiped before it is unmapped");
     sys.find = NULL;
     secret_done(&s);
     secret_done(NULL);
@@ -187,13 +195,13 @@ static void test_init_limits(void)
                !secret_is_set(&none) &&
                strcmp(err.msg, "a secret of 1048577 bytes, the limit is 1048576") == 0,
            "init: %s", err.msg);
-    sys.mapped = 0;
+    sys.mapped = 0, sys.bytes = 0;
     sys.no_mmap = true;
     tap_ok(secret_init(&none, STR("x"), &err) == ERR_LIMIT && strcmp(err.msg, "no memory for a secret") == 0,
            "init: no memory");
     sys.no_mmap = false;
     sys.no_mprotect = true;
-    tap_ok(secret_init(&none, STR("x"), &err) == ERR_LIMIT && sys.mapped == 0,
+    tap_ok(secret_init(&none, STR("x"), &err) == ERR_LIMIT && sys.mapped == 0 && sys.bytes == 0,
            "init: no memory to unlock, and no leak");
     sys.no_mprotect = false;
 }
@@ -248,7 +256,7 @@ static void test_read(void)
 
     struct secret none = {};
     struct err err = {};
-    sys.mapped = 0;
+    sys.mapped = 0, sys.bytes = 0;
     tap_ok(secret_read(-1, 7, &none, &err) == ERR_INTERNAL &&
                strcmp(err.msg, "read a secret: Bad file descriptor") == 0 && sys.mapped == 0,
            "read: %s", err.msg);
