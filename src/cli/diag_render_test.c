@@ -19,7 +19,7 @@ static const struct {
     {"a\n", 0, 0, 0, "h", "error: m\n --> f  p\n  = hint: h\n", "no place"},
     {"a\n", 0, 0, 0, "", "error: m\n --> f  p\n", "no place and no hint"},
     {"a", 1, 2, 1, "", "error: m\n --> f:1:2  p\n  |\n1 | a\n  |  ^\n", "behind the last byte"},
-    {"a\n", 5, 1, 1, "", "error: m\n --> f:5:1  p\n  |\n5 | \n  | ^\n", "behind the last line"},
+    {"a\n", 5, 1, 1, "", "error: m\n --> f:5:1  p\n  |\n5 |\n  | ^\n", "behind the last line"},
     {"ab", 1, 1, 9, "", "error: m\n --> f:1:1  p\n  |\n1 | ab\n  | ^^\n", "marks end with the line"},
     {"ab", 1, 1, 0, "", "error: m\n --> f:1:1  p\n  |\n1 | ab\n  | ^\n", "at least one byte is marked"},
     {"a\r\nbc\r\n", 2, 2, 1, "", "error: m\n --> f:2:2  p\n  |\n2 | bc\n  |  ^\n", "CR LF ends a line"},
