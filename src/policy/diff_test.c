@@ -39,6 +39,28 @@ static const struct {
      "-a new deny rule: /curl may not PUT to h.test:443 under /p with query k=v\n"},
     {"a deny rule less", R(REST ", access: full, deny_rules: [{method: PUT, path: /p}]"), R(REST ", access: full"),
      "+a deny rule is gone: /curl is no longer kept from PUT to h.test:443 under /p\n"},
+    {"deny rules that stay are no change", R(REST ", access: full, deny_rules: [{method: PUT, path: /p}, {method: PUT, path: /q}]"),
+     R(REST ", access: full, deny_rules: [{method: PUT, path: /q}, {method: PUT, path: /r}]"),
+     "-a new deny rule: /curl may not PUT to h.test:443 under /r\n+a deny rule is gone: /curl is no longer kept from PUT to h.test:443 under /p\n"},
+    {"a preset written out as rules", R("host: h.test, port: 443, protocol: graphql, access: read-only"),
+     R("host: h.test, port: 443, protocol: graphql, rules: [{allow: {operation_type: query}}]"),
+     "=access of h.test:443 changes from 'read-only' to none, which allows the same\n"},
+    {"a preset that is none", R(REST), R(REST ", access: some"), "?access of h.test:443 changes from none to 'some'\n"},
+    {"rules of another protocol cannot be weighed", R("host: h.test, port: 443, protocol: websocket, enforcement: enforce, rules: [{allow: {method: GET, path: /a}}]"),
+     R(REST ", rules: [{allow: {method: PUT, path: /b}}]"),
+     "?protocol of h.test:443\n?/curl may now also PUT\n?/curl may no longer GET\n"},
+    {"nor can those that nobody looks at", R("host: h.test, port: 443, enforcement: enforce, rules: [{allow: {method: GET, path: /a}}]"),
+     R("host: h.test, port: 443, enforcement: enforce, rules: [{allow: {method: PUT, path: /b}}]"),
+     "?/curl may now also PUT\n?/curl may no longer GET\n"},
+    {"nor those of MCP when all methods are allowed before", R("host: h.test, port: 1, protocol: mcp, enforcement: enforce, mcp: {allow_all_known_mcp_methods: true}"),
+     R("host: h.test, port: 1, protocol: mcp, enforcement: enforce, mcp: {}, rules: [{allow: {method: ping}}]"),
+     "?h.test:1: only MCP methods that a rule names are allowed now\n?/curl may now also call ping\n?/curl may no longer call any method\n"},
+    {"enforce to nothing, which is audit", R(REST ", access: full"), R("host: h.test, port: 443, protocol: rest, access: full"),
+     "+enforcement of h.test:443 changes from enforce to audit: violations are now only logged\n"},
+    {"the last address", R("host: h.test, port: 1, allowed_ips: [10.0.0.1]"), R("host: h.test, port: 1"),
+     "?address 10.0.0.1 is no longer listed for h.test:1\n"},
+    {"a path with deny rules on one side", R(REST ", access: full, deny_rules: [{method: PUT, path: /p}], path: /a"), R(REST ", access: full"),
+     "?path of h.test:443 changes\n+a deny rule is gone\n"},
     {"audit to enforce", R("host: h.test, port: 443, protocol: rest, access: full"), R(REST ", access: full"),
      "-enforcement of h.test:443 changes from audit to enforce: violations are now refused\n"},
     {"enforce to audit", R(REST ", access: full"), R("host: h.test, port: 443, protocol: rest, access: full, enforcement: audit"),
@@ -101,6 +123,28 @@ static const struct {
      "?/curl may now reach h.test:443 (rest, enforce, access full, 1 deny rule)\n"},
     {"an endpoint less, whose deny rules held for others", NET("{r: {endpoints: [{host: h.test, port: 1}, {" REST ", access: full, deny_rules: [{method: PUT, path: /p}]}], " CURL "}}"),
      R("host: h.test, port: 1"), "?h.test:443 is no longer reachable for /curl; its deny rules are gone, too\n"},
+    {"an entry less, an entry more", NET("{a: {endpoints: [{host: a.test, port: 1}], " CURL "}}"), NET("{b: {endpoints: [{host: b.test, port: 1}], " CURL "}}"),
+     "-a.test:1 is no longer reachable for /curl\n+/curl may now reach b.test:1 (not inspected)\n"},
+    {"an entry with another key and another name", NET("{a: {name: m, endpoints: [{host: a.test, port: 1}], " CURL "}}"),
+     NET("{b: {endpoints: [{host: a.test, port: 1}], " CURL "}}"), "?a.test:1 is no longer reachable for /curl by this rule, but rule 'b'\n+/curl may now reach a.test:1\n"
+     },
+    {"an entry more beside one for the same host", R("host: h.test, port: 1"),
+     NET("{r: {endpoints: [{host: h.test, port: 1}], " CURL "}, s: {endpoints: [{host: h.test, port: 1, tls: skip}], " CURL "}}"),
+     "+/curl may now reach h.test:1\n"},
+    {"an entry more, with deny rules that hold for no other", R("host: h.test, port: 1"),
+     NET("{r: {endpoints: [{host: h.test, port: 1}], " CURL "}, s: {endpoints: [{host: h.test, port: 2, deny_rules: [{method: PUT}]}], " CURL "}}"),
+     "+/curl may now reach h.test:2\n"},
+    {"an endpoint less, another rule has another host or port",
+     NET("{r: {endpoints: [{host: h.test, port: 1}], " CURL "}, s: {endpoints: [{host: i.test, port: 1}, {host: h.test, port: 2}]}}"),
+     NET("{s: {endpoints: [{host: i.test, port: 1}, {host: h.test, port: 2}]}}"), "-h.test:1 is no longer reachable for /curl\n"},
+    {"an endpoint less, another rule has its addresses",
+     NET("{r: {endpoints: [{host: h.test, port: 1}], " CURL "}, s: {endpoints: [{port: 1, allowed_ips: [10.0.0.1]}]}}"),
+     NET("{s: {endpoints: [{port: 1, allowed_ips: [10.0.0.1]}]}}"), "?h.test:1 is no longer reachable for /curl by this rule\n"},
+    {"endpoints that differ by their ports are not mixed up",
+     NET("{r: {endpoints: [{host: h.test, port: 1}, {host: h.test, ports: [2, 3]}, {host: h.test, port: 2}], " CURL "}}"),
+     NET("{r: {endpoints: [{host: h.test, port: 2}, {host: h.test, ports: [2, 3]}, {host: h.test, port: 1}], " CURL "}}"),
+     "=the endpoints are in another order\n"},
+    {"the first binary", NET("{r: {endpoints: [{host: h.test, port: 1}]}}"), R("host: h.test, port: 1"), "?/curl may now reach h.test:1\n"},
     {"an entry without endpoints", NET("{}"), NET("{r: {" CURL "}}"), "=rule 'r' is new; it has no endpoint\n"},
     {"an entry with another key", R("host: h.test, port: 1"), NET("{q: {endpoints: [{host: h.test, port: 1}], " CURL "}}"),
      "=rule 'r' has the key 'q' now\n"},
@@ -177,6 +221,35 @@ static bool is_right(struct arena *a, size_t i)
     return ok;
 }
 
+static void paths(struct arena *a)
+{
+    static const char *const want[] = {
+        "filesystem_policy.read_only",           "network_policies.r.endpoints[1].mcp.strict_tool_names",
+        "network_policies.r.endpoints[1].rules", "network_policies.r.endpoints[1]",
+        "network_policies.s.endpoints[0]",
+    };
+    struct policy *from = parse(a,
+                                "filesystem_policy: {read_only: [/a]}\n"
+                                "network_policies: {r: {endpoints: [{host: h.test, port: 1, protocol: mcp}, "
+                                "{host: gone.test, port: 1}]}}");
+    struct policy
+        *to = parse(a, "filesystem_policy: {}\n"
+                       "network_policies: {r: {endpoints: [{host: x.test, port: 1}, {host: h.test, port: 1, "
+                       "protocol: mcp, mcp: {strict_tool_names: false}, rules: [{allow: {method: ping}}]}]}, "
+                       "s: {endpoints: [{host: s.test, port: 1}]}}");
+    struct change *v = NULL;
+    size_t n = 0;
+    struct err err;
+    if (policy_diff(from, to, a, &v, &n, &err) != ERR_OK)
+        n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+        size_t k = 0;
+        while (k < n && !str_eq(v[k].path, str_of(want[i])))
+            k++;
+        tap_ok(k < n, "a change says where: %s", want[i]);
+    }
+}
+
 // Nothing is passed over: each field of a full policy, changed, is at least one change with a path and a
 // text.
 static void each_field(void)
@@ -238,6 +311,7 @@ int main(void)
     arena_init(&a, 64 * MIB);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         tap_ok(is_right(&a, i), "%s", rows[i].rule);
+    paths(&a);
     each_field();
     no_room(&a);
     arena_done(&a);

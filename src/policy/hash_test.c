@@ -25,6 +25,17 @@ static void golden(void)
            "the encoding is the documented one: %s", hex);
 }
 
+static void long_string(void)
+{
+    static char name[5000], other[5000];
+    memset(name, 'a', sizeof(name));
+    memset(other, 'a', sizeof(other));
+    other[sizeof(other) - 1] = 'b';
+    struct policy p = {.process.run_as_user = {name, sizeof(name)}},
+                  q = {.process.run_as_user = {other, sizeof(other)}};
+    tap_ok(same_hash(&p, &p) && !same_hash(&p, &q), "a long string counts to its last byte");
+}
+
 static void full(struct arena *a, const struct policy *p)
 {
     size_t fields = 0, lists = 0;
@@ -147,6 +158,7 @@ int main(void)
     struct policy p = {};
     unsigned n = 0;
     golden();
+    long_string();
     if (tap_ok(fill(&shape_policy, &p, &a, &n), "a full policy")) {
         full(&a, &p);
         no_memory(&p);
