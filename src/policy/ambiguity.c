@@ -218,7 +218,7 @@ static bool is_exact(const struct item *it)
 // its slash as a run: a superset, so an overlap may be seen that is none, never the other way round.
 enum { TOKEN_ANY = 256, TOKEN_RUN = 257 };
 struct tokens {
-    uint16_t v[POLICY_PATH_MAX];
+    uint16_t v[POLICY_PATH_MAX + 2]; // and what tokens_below() adds
     size_t n;
 };
 
@@ -250,7 +250,7 @@ static void tokens_read(struct str path, struct tokens *ret)
 // Whether a text matches both: which pairs of positions can be reached by reading the same bytes?
 static bool tokens_meet(const struct tokens *a, const struct tokens *b)
 {
-    bool row[POLICY_PATH_MAX + 1] = {[0] = true}, below[POLICY_PATH_MAX + 1];
+    bool row[POLICY_PATH_MAX + 3] = {[0] = true}, below[POLICY_PATH_MAX + 3];
     for (size_t i = 0;; i++) {
         memset(below, 0, (b->n + 1) * sizeof(*below));
         bool run_a = i < a->n && a->v[i] == TOKEN_RUN;
@@ -281,6 +281,12 @@ static bool scope_tail(struct str *path)
     return true;
 }
 
+static void tokens_below(struct tokens *t)
+{
+    t->v[t->n++] = '/';
+    t->v[t->n++] = TOKEN_RUN;
+}
+
 static bool scopes_overlap(struct work *w, struct str a, struct str b)
 {
     if (path_is_everything(a) || path_is_everything(b) || str_eq(a, b))
@@ -296,21 +302,11 @@ static bool scopes_overlap(struct work *w, struct str a, struct str b)
     tokens_read(b, &y);
     if (tokens_meet(&x, &y))
         return true;
-    size_t x_n = x.n, y_n = y.n;
-    if (tail_a) {
-        x.v[x.n++] = '/';
-        x.v[x.n++] = TOKEN_RUN;
-    }
-    if (tail_a && tokens_meet(&x, &y))
-        return true;
-    if (tail_b) {
-        y.v[y.n++] = '/';
-        y.v[y.n++] = TOKEN_RUN;
-    }
-    if (tail_a && tail_b && tokens_meet(&x, &y))
-        return true;
-    x.n = x_n;
-    return tail_b && y.n > y_n && tokens_meet(&x, &y);
+    struct tokens below_x = x, below_y = y;
+    tokens_below(&below_x);
+    tokens_below(&below_y);
+    // What is below both is below one of them and in the other, or below the same text, which is in both.
+    return (tail_a && tokens_meet(&below_x, &y)) || (tail_b && tokens_meet(&x, &below_y));
 }
 
 // ---- a conflict
@@ -587,7 +583,9 @@ void policy_check_ambiguity(const struct policy *p, struct diags *d)
         compare_open(&w);
     }
     if (w.steps > WORK_MAX)
-        diag_error(d, STR("network_policies"), "use fewer wildcard hosts",
-                   "network policies 'overlap' in too many pairs of endpoints to be compared");
+        diag_error(
+            d, STR("network_policies"), "use fewer wildcards, and fewer endpoints of one host",
+            "network policies '%.*s' to '%.*s' have too many endpoints that may overlap to compare them all",
+            STR_FMT(p->entries[0].key), STR_FMT(p->entries[p->entries_n - 1].key));
     arena_done(&w.a);
 }

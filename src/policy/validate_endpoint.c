@@ -90,8 +90,7 @@ static void check_range(struct check *c, struct str text)
     struct cidr range;
     struct err err;
     if (cidr_parse(text, &range, &err) != ERR_OK)
-        check_error(c, NULL, "write an address or a range, as in 10.1.0.0/16", "allowed_ips '%.*s': %s",
-                    STR_FMT(text), err.msg);
+        check_error(c, NULL, "write an address or a range, as in 10.1.0.0/16", "allowed_ips: %s", err.msg);
     else if (cidr_touches_blocked(&range))
         check_error(c, NULL, "loopback, link-local, unspecified and multicast addresses are never reachable",
                     "allowed_ips '%.*s' overlaps addresses that are always blocked", STR_FMT(text));
@@ -216,7 +215,8 @@ static size_t list_fields(const struct endpoint *ep, struct field out[static FIE
         {"enforcement", ep->enforcement.n > 0, ANY & ~ANY_L4},
         {"path", ep->path.n > 0, bound ? ANY : ANY & ~ANY_L4},
         {"allow_encoded_slash", ep->allow_encoded_slash, HTTP},
-        {"websocket_credential_rewrite", ep->websocket_credential_rewrite, REST | WEBSOCKET | GRAPHQL},
+        {"websocket_credential_rewrite", ep->websocket_credential_rewrite,
+         ANY_L4 | REST | WEBSOCKET | GRAPHQL},
         {"request_body_credential_rewrite", ep->request_body_credential_rewrite, HTTP},
         {"persisted_queries", ep->persisted_queries.n > 0, GRAPHQL | WEBSOCKET},
         {"graphql_persisted_queries", ep->registered_n > 0, GRAPHQL | WEBSOCKET},
@@ -257,7 +257,6 @@ static void check_fields(struct check *c, const struct endpoint *ep)
 
 static void check_enforcement(struct check *c, const struct endpoint *ep)
 {
-    check_word(c, "enforcement", ep->enforcement, &enforcement_words);
     if (protocol_is(ep, "sql")) {
         if (str_eq(ep->enforcement, STR("enforce")))
             check_error(c, "enforcement", "write `enforcement: audit`",
@@ -276,9 +275,8 @@ static void check_base(struct check *c, const struct endpoint *ep)
 {
     bool rpc = protocol_is(ep, "json-rpc"), mcp = protocol_is(ep, "mcp");
     bool base = ep->rules_n > 0 || ep->access.n > 0;
-    if (ep->rules_n > 0 && ep->access.n > 0)
+    if (!rpc && !mcp && ep->rules_n > 0 && ep->access.n > 0)
         check_error(c, "access", "write the preset or the rules", "rules and access exclude each other");
-    check_word(c, "access", ep->access, &preset_words);
     if (ep->protocol.n == 0) {
         if (ep->deny_rules_n > 0)
             check_error(c, "deny_rules", "write `protocol: rest`", "deny_rules require a protocol");
@@ -371,8 +369,12 @@ void check_endpoint(struct check *c, const struct endpoint *ep)
     check_scope(c, ep);
     check_ranges(c, ep);
     check_fields(c, ep);
-    check_enforcement(c, ep);
-    check_base(c, ep);
+    check_word(c, "enforcement", ep->enforcement, &enforcement_words);
+    check_word(c, "access", ep->access, &preset_words);
+    if (protocol_is_known(ep->protocol)) {
+        check_enforcement(c, ep);
+        check_base(c, ep);
+    }
     check_signing(c, ep);
     check_registered(c, ep);
     check_rules(c, ep);

@@ -53,7 +53,13 @@ static void check_name(struct check *c, struct str host)
 // URLs, host:port and the like. True: the mistake was found and said.
 static bool check_host_form(struct check *c, struct str host)
 {
-    if (str_has(host, '/')) {
+    ptrdiff_t slash = str_find(host, '/');
+    if (slash >= 0 && host_ends_in_number(str_head(host, (size_t)slash))) {
+        check_error(c, "host", "ranges of addresses go to `allowed_ips`", "host '%.*s' is a range",
+                    STR_FMT(host));
+        return true;
+    }
+    if (slash >= 0) {
         check_error(c, "host", "write only the host name; `path` limits an endpoint to paths",
                     "host '%.*s' is a URL or has a path", STR_FMT(host));
         return true;

@@ -314,11 +314,19 @@ static bool matchers_eq(const struct matcher *a, size_t a_n, const struct matche
     return a_n == b_n;
 }
 
-static bool rule_eq(const struct l7_rule *a, const struct l7_rule *b)
+// HTTP methods compare without case (reference 1.5), those of JSON-RPC and MCP with it.
+static bool method_eq(const struct endpoint *ep, struct str a, struct str b)
 {
-    return str_eq_ci(a->method, b->method) && str_eq(a->path, b->path) && str_eq(a->command, b->command) &&
-           str_eq_ci(a->operation_type, b->operation_type) && str_eq(a->operation_name, b->operation_name) &&
-           strs_eq(&a->fields, &b->fields) && matchers_eq(a->query, a->query_n, b->query, b->query_n) &&
+    bool rpc = protocol_is(ep, "json-rpc") || protocol_is(ep, "mcp");
+    return rpc ? str_eq(a, b) : str_eq_ci(a, b);
+}
+
+static bool rule_eq(const struct endpoint *ep, const struct l7_rule *a, const struct l7_rule *b)
+{
+    return method_eq(ep, a->method, b->method) && str_eq(a->path, b->path) &&
+           str_eq(a->command, b->command) && str_eq_ci(a->operation_type, b->operation_type) &&
+           str_eq(a->operation_name, b->operation_name) && strs_eq(&a->fields, &b->fields) &&
+           matchers_eq(a->query, a->query_n, b->query, b->query_n) &&
            matchers_eq(a->params, a->params_n, b->params, b->params_n);
 }
 
@@ -333,9 +341,9 @@ static bool path_covers(struct str wide, struct str narrow)
     return !str_has_any(head, "*?[{\\") && str_starts(narrow, head) && narrow.n > head.n;
 }
 
-static bool method_covers(struct str wide, struct str narrow)
+static bool method_covers(const struct endpoint *ep, struct str wide, struct str narrow)
 {
-    return str_eq(wide, STR("*")) || str_eq_ci(wide, narrow) ||
+    return str_eq(wide, STR("*")) || method_eq(ep, wide, narrow) ||
            (str_eq_ci(wide, STR("GET")) && str_eq_ci(narrow, STR("HEAD"))); // reference 1.5
 }
 
@@ -343,14 +351,14 @@ static bool method_covers(struct str wide, struct str narrow)
 // lost.)
 static bool deny_covers(const struct endpoint *ep, const struct l7_rule *deny, const struct l7_rule *allow)
 {
-    if (rule_eq(deny, allow))
+    if (rule_eq(ep, deny, allow))
         return true;
     if (rule_is_graphql(deny) != rule_is_graphql(allow))
         return false;
     if (rule_is_graphql(deny))
         return deny->operation_name.n == 0 && deny->fields.n == 0 &&
-               method_covers(deny->operation_type, allow->operation_type);
-    bool method = method_covers(deny->method, allow->method);
+               method_covers(ep, deny->operation_type, allow->operation_type);
+    bool method = method_covers(ep, deny->method, allow->method);
     if (protocol_is(ep, "json-rpc") || protocol_is(ep, "mcp"))
         return deny->params_n == 0 && method;
     return deny->query_n == 0 && method && path_covers(deny->path, allow->path);
@@ -390,12 +398,13 @@ static void check_preset_shadow(struct check *c, const struct endpoint *ep)
     }
 }
 
-static void check_repeats(struct check *c, const struct l7_rule *rules, size_t n, const char *key)
+static void check_repeats(struct check *c, const struct list *l, const struct l7_rule *rules, size_t n)
 {
+    const char *key = l->deny ? "deny_rules" : "rules";
     size_t work = 0;
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; k < i && work < VALIDATE_ADVICE_MAX; k++, work++) {
-            if (!rule_eq(&rules[i], &rules[k]))
+            if (!rule_eq(l->ep, &rules[i], &rules[k]))
                 continue;
             size_t back = check_item(c, key, i);
             check_warning(c, NULL, NULL, "the rule repeats %s[%zu]", key, k);
@@ -464,7 +473,7 @@ static void check_list(struct check *c, const struct list *l)
         check_rule(c, l, &rules[i]);
         keypath_cut(&c->at, back);
     }
-    check_repeats(c, rules, n, l->deny ? "deny_rules" : "rules");
+    check_repeats(c, l, rules, n);
 }
 
 void check_rules(struct check *c, const struct endpoint *ep)
@@ -479,12 +488,15 @@ void check_rules(struct check *c, const struct endpoint *ep)
         .ws_graphql = endpoint_has_websocket_graphql(ep),
         .mcp_any_call = mcp && ep->allow_all_known_mcp_methods == YES,
     };
+    size_t errors = c->d->errors;
     check_list(c, &allow);
     struct list deny = allow;
     deny.deny = true;
     check_list(c, &deny);
     if (mcp)
         check_tool_conflicts(c, ep);
+    if (c->d->errors > errors) // what they cover may change with the correction
+        return;
     if (ep->rules_n > 0)
         check_shadows(c, ep);
     else if (ep->access.n > 0)
