@@ -1,0 +1,550 @@
+// From a connection to the program behind it: sock_diag tells the inode of the socket whose 4-tuple mirrors
+// ours; the holders of that inode are found in /proc, which lists the sandbox's processes and no others; each
+// is read through its /proc/PID folder, held open, so that a pid that is used again cannot lend another's
+// name.
+#include "isolate/identity.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/evp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+enum {
+    FILES_MAX = 1024,        // executables remembered; ours
+    PATH_BYTES = 4096,       // of one executable's path
+    CMDLINE_BYTES = 8 * KIB, // of an argument vector that is looked at
+};
+
+struct file_key { // an executable's content, as far as one can tell without reading it
+    dev_t dev;
+    ino_t ino;
+    off_t size;
+    struct timespec mtime, ctime;
+};
+
+struct known_file {
+    struct file_key key;
+    char hash[65];
+};
+
+struct known_path { // trust on first use
+    char *path;
+    char hash[65];
+};
+
+struct identity_table {
+    int diag_fd;
+    struct known_file files[FILES_MAX]; // a ring
+    size_t files_next, files_n;
+    struct known_path paths[FILES_MAX];
+    size_t paths_n;
+};
+
+enum err_code identity_table_new(struct identity_table **ret, struct err *e)
+{
+    struct identity_table *t = calloc(1, sizeof(*t));
+    if (!t)
+        return err_set(e, ERR_LIMIT, "no memory for the identity table");
+    t->diag_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    if (t->diag_fd < 0) {
+        free(t);
+        return err_set(e, ERR_UNSUPPORTED, "sock_diag: %s", fd_strerror(errno));
+    }
+    *ret = t;
+    return ERR_OK;
+}
+
+void identity_table_free(struct identity_table *t)
+{
+    if (!t)
+        return;
+    for (size_t i = 0; i < t->paths_n; i++)
+        free(t->paths[i].path);
+    fd_close(&t->diag_fd);
+    free(t);
+}
+
+// ---- the inode
+// ----------------------------------------------------------------------------------------------
+
+struct diag_request {
+    struct nlmsghdr h;
+    struct inet_diag_req_v2 r;
+};
+
+static void address(const struct ip *ip, __be32 out[4])
+{
+    memset(out, 0, 4 * sizeof(out[0]));
+    memcpy(out, ip->b, ip->family == 4 ? 4 : 16);
+}
+
+static bool is_mapped(const struct ip *ip)
+{
+    static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+    return ip->family == 6 && memcmp(ip->b, prefix, sizeof(prefix)) == 0;
+}
+
+static struct ip unmapped(const struct ip *ip)
+{
+    struct ip v4 = {.family = 4};
+    memcpy(v4.b, ip->b + 12, 4);
+    return is_mapped(ip) ? v4 : *ip;
+}
+
+static enum err_code diag_answer(int fd, struct inet_diag_msg *ret, struct err *e)
+{
+    _Alignas(8) char b[4 * KIB];
+    ssize_t n;
+    do
+        n = recv(fd, b, sizeof(b), 0);
+    while (n < 0 && errno == EINTR);
+    struct nlmsghdr h;
+    if (n < (ssize_t)sizeof(h))
+        return err_set(e, ERR_INTERNAL, "sock_diag: a short answer");
+    memcpy(&h, b, sizeof(h));
+    if (h.nlmsg_type == NLMSG_ERROR)
+        return err_set(e, ERR_NOT_FOUND, "no such connection");
+    if (h.nlmsg_type != SOCK_DIAG_BY_FAMILY || (size_t)n < NLMSG_LENGTH(sizeof(*ret)))
+        return err_set(e, ERR_INTERNAL, "sock_diag: an unexpected answer");
+    memcpy(ret, b + NLMSG_HDRLEN, sizeof(*ret));
+    return ERR_OK;
+}
+
+// The client's socket: its local address is our peer. Asked in `family`; a socket of AF_INET6 may carry IPv4.
+static enum err_code inode_in(struct identity_table *t, int family, const struct sock_pair *pair,
+                              uint32_t *ret, struct err *e)
+{
+    struct diag_request q = {.h = {.nlmsg_len = sizeof(q),
+                                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                                   .nlmsg_flags = NLM_F_REQUEST},
+                             .r = {.sdiag_family = (__u8)family,
+                                   .sdiag_protocol = IPPROTO_TCP,
+                                   .idiag_states = 1U << TCP_ESTABLISHED,
+                                   .id = {.idiag_sport = htons(pair->peer_port),
+                                          .idiag_dport = htons(pair->local_port),
+                                          .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}}}};
+    address(&pair->peer, q.r.id.idiag_src);
+    address(&pair->local, q.r.id.idiag_dst);
+    if (send(t->diag_fd, &q, sizeof(q), 0) != (ssize_t)sizeof(q))
+        return err_set(e, ERR_INTERNAL, "sock_diag: %s", fd_strerror(errno));
+    struct inet_diag_msg m;
+    enum err_code r = diag_answer(t->diag_fd, &m, e);
+    if (r != ERR_OK)
+        return r;
+    // The kernel may answer with a listener where no connection has that tuple: only the exact one counts.
+    bool same = m.id.idiag_sport == q.r.id.idiag_sport && m.id.idiag_dport == q.r.id.idiag_dport;
+    if (!same || m.idiag_inode == 0)
+        return err_set(e, ERR_NOT_FOUND, "no such connection");
+    *ret = m.idiag_inode;
+    return ERR_OK;
+}
+
+static struct ip mapped(const struct ip *ip)
+{
+    struct ip v6 = {.family = 6, .b = {[10] = 0xff, [11] = 0xff}};
+    memcpy(v6.b + 12, ip->b, 4);
+    return v6;
+}
+
+static enum err_code inode_of(struct identity_table *t, const struct sock_pair *pair, uint32_t *ret,
+                              struct err *e)
+{
+    struct sock_pair p = *pair;
+    p.peer = unmapped(&pair->peer);
+    p.local = unmapped(&pair->local);
+    enum err_code r = inode_in(t, p.peer.family == 4 ? AF_INET : AF_INET6, &p, ret, e);
+    if (r == ERR_NOT_FOUND && p.peer.family == 4) { // a client's IPv6 socket that speaks IPv4
+        p.peer = mapped(&p.peer);
+        p.local = mapped(&p.local);
+        r = inode_in(t, AF_INET6, &p, ret, e);
+    }
+    return r;
+}
+
+// ---- /proc
+// --------------------------------------------------------------------------------------------------
+
+static bool is_pid(const char *name, uint32_t *ret)
+{
+    uint64_t pid;
+    if (!str_u64(str_of(name), INT32_MAX, &pid))
+        return false;
+    *ret = (uint32_t)pid;
+    return true;
+}
+
+static int proc_dir(uint32_t pid)
+{
+    char path[32];
+    (void)snprintf(path, sizeof(path), "/proc/%u", pid);
+    return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+// Whether the process has the socket open. `want` is "socket:[inode]".
+static bool holds(int proc_fd, struct str want)
+{
+    int fd = openat(proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir) {
+        if (fd >= 0)
+            (void)close(fd);
+        return false;
+    }
+    bool found = false;
+    for (const struct dirent *d; !found && (d = readdir(dir));) {
+        char link[64];
+        ssize_t n = d->d_name[0] == '.' ? -1 : readlinkat(dirfd(dir), d->d_name, link, sizeof(link));
+        found = n > 0 && str_eq((struct str){link, (size_t)n}, want);
+    }
+    (void)closedir(dir);
+    return found;
+}
+
+struct holders {
+    uint32_t pids[IDENTITY_HOLDERS_MAX]; // ascending
+    size_t n;
+    size_t scanned;
+};
+
+static void insert(struct holders *h, uint32_t pid)
+{
+    size_t at = h->n++;
+    for (; at > 0 && h->pids[at - 1] > pid; at--)
+        h->pids[at] = h->pids[at - 1];
+    h->pids[at] = pid;
+}
+
+// Every process of the sandbox but ourselves, who are pid 1.
+static enum err_code find_holders(uint32_t inode, struct holders *h, struct err *e)
+{
+    char want[40];
+    (void)snprintf(want, sizeof(want), "socket:[%u]", inode);
+    DIR *proc = opendir("/proc");
+    if (!proc)
+        return err_set(e, ERR_INTERNAL, "/proc: %s", fd_strerror(errno));
+    enum err_code r = ERR_OK;
+    for (const struct dirent *d; r == ERR_OK && (d = readdir(proc));) {
+        uint32_t pid;
+        if (!is_pid(d->d_name, &pid) || pid == 1)
+            continue;
+        CLEANUP(fd_close) int fd = proc_dir(pid);
+        h->scanned++;
+        if (fd < 0 || !holds(fd, str_of(want)))
+            continue;
+        if (h->n == IDENTITY_HOLDERS_MAX)
+            r = err_set(e, ERR_DENIED, "inode %u is held by more than %d processes", inode,
+                        IDENTITY_HOLDERS_MAX);
+        else
+            insert(h, pid);
+    }
+    (void)closedir(proc);
+    return r;
+}
+
+static bool read_small(int proc_fd, const char *name, char *out, size_t size, size_t *ret)
+{
+    CLEANUP(fd_close) int fd = openat(proc_fd, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    size_t n = 0;
+    while (n < size) {
+        ssize_t got = read(fd, out + n, size - n);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        n += (size_t)got;
+    }
+    *ret = n;
+    return true;
+}
+
+// Field `want` (from 3, behind the command's name) of /proc/PID/stat: 4 is the parent, 22 the start time.
+static bool stat_field(int proc_fd, unsigned want, uint64_t *ret)
+{
+    char b[1024];
+    size_t n = 0;
+    if (!read_small(proc_fd, "stat", b, sizeof(b), &n))
+        return false;
+    const char *close = n > 0 ? memrchr(b, ')', n) : NULL; // the name may hold anything, parentheses too
+    if (!close)
+        return false;
+    struct str rest = {close + 1, (size_t)(b + n - close) - 1}, word;
+    rest = str_trim(rest);
+    for (unsigned field = 3; str_split(&rest, ' ', &word); field++)
+        if (field == want)
+            return str_u64(word, UINT64_MAX, ret);
+    return false;
+}
+
+// ---- executables
+// --------------------------------------------------------------------------------------------
+
+static enum err_code no_hash(struct err *e, const char *why)
+{
+    return err_set(e, ERR_DENIED, "binary integrity check failed: %s", why);
+}
+
+static enum err_code sha256(int fd, char out[static 65], struct err *e)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    unsigned char b[64 * KIB], digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    bool ok = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
+    for (ssize_t n = 1; ok && n != 0;) {
+        n = read(fd, b, sizeof(b));
+        if (n < 0 && errno == EINTR)
+            continue;
+        ok = n >= 0 && EVP_DigestUpdate(ctx, b, (size_t)n) == 1;
+    }
+    ok = ok && EVP_DigestFinal_ex(ctx, digest, &len) == 1 && len == 32;
+    EVP_MD_CTX_free(ctx);
+    if (!ok)
+        return no_hash(e, "the executable cannot be read");
+    for (unsigned i = 0; i < 32; i++)
+        (void)snprintf(out + 2 * (size_t)i, 3, "%02x", digest[i]);
+    return ERR_OK;
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool same_file(const struct file_key *a, const struct file_key *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->size == b->size && same_time(a->mtime, b->mtime) &&
+           same_time(a->ctime, b->ctime);
+}
+
+// The hash of what the process runs, read through its exe link, whatever the path leads to by now.
+static enum err_code hash_exe(struct identity_table *t, int proc_fd, char out[static 65], struct err *e)
+{
+    struct stat st;
+    if (fstatat(proc_fd, "exe", &st, 0) < 0)
+        return no_hash(e, fd_strerror(errno));
+    const struct file_key key = {st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim};
+    for (size_t i = 0; i < t->files_n; i++) {
+        if (same_file(&t->files[i].key, &key)) {
+            memcpy(out, t->files[i].hash, 65);
+            return ERR_OK;
+        }
+    }
+    CLEANUP(fd_close) int fd = openat(proc_fd, "exe", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return no_hash(e, fd_strerror(errno));
+    enum err_code r = sha256(fd, out, e);
+    if (r != ERR_OK)
+        return r;
+    struct known_file *slot = &t->files[t->files_next];
+    slot->key = key;
+    memcpy(slot->hash, out, 65);
+    t->files_next = (t->files_next + 1) % FILES_MAX;
+    if (t->files_n < FILES_MAX)
+        t->files_n++;
+    return ERR_OK;
+}
+
+// Trust on first use: a path keeps the content it had when it was first seen (reference 3.2).
+static enum err_code check_path(struct identity_table *t, struct str path, const char hash[static 65],
+                                struct err *e)
+{
+    for (size_t i = 0; i < t->paths_n; i++) {
+        if (!str_eq(str_of(t->paths[i].path), path))
+            continue;
+        if (str_eq(str_of(t->paths[i].hash), str_of(hash)))
+            return ERR_OK;
+        return err_set(
+            e, ERR_DENIED,
+            "binary integrity check failed: Binary integrity violation: %.*s hash changed (cached: %s, "
+            "current: %s)",
+            STR_FMT(path), t->paths[i].hash, hash);
+    }
+    char *copy = t->paths_n < FILES_MAX ? malloc(path.n + 1) : NULL;
+    if (!copy || !str_cstr(path, copy, path.n + 1)) {
+        free(copy);
+        return no_hash(e, "too many executables to remember");
+    }
+    t->paths[t->paths_n].path = copy;
+    memcpy(t->paths[t->paths_n++].hash, hash, 65);
+    return ERR_OK;
+}
+
+// The path of the executable. A deleted one keeps its name without " (deleted)" only where nothing has that
+// whole name (reference 3.1); what is no file at all ("/memfd:x (deleted)") stays as it is, and no policy
+// path is like it.
+static enum err_code exe_path(int proc_fd, struct arena *a, struct str *ret, struct err *e)
+{
+    char b[PATH_BYTES];
+    ssize_t n = readlinkat(proc_fd, "exe", b, sizeof(b));
+    if (n <= 0 || n == (ssize_t)sizeof(b))
+        return err_set(e, ERR_DENIED, "its executable cannot be told: %s",
+                       n < 0 ? fd_strerror(errno) : "path too long");
+    struct str path = {b, (size_t)n};
+    static const struct str deleted = STR_INIT(" (deleted)");
+    if (str_ends(path, deleted) && !str_starts(path, STR("/memfd:"))) {
+        char whole[PATH_BYTES + 1];
+        if (str_cstr(path, whole, sizeof(whole)) && access(whole, F_OK) != 0)
+            path.n -= deleted.n;
+    }
+    return arena_dup(a, path, ret) ? ERR_OK : arena_limit(a, "an identity", e);
+}
+
+static enum err_code program(struct identity_table *t, int proc_fd, struct arena *a, struct str *ret,
+                             char hash[static 65], struct err *e)
+{
+    enum err_code r = exe_path(proc_fd, a, ret, e);
+    if (r == ERR_OK)
+        r = hash_exe(t, proc_fd, hash, e);
+    return r == ERR_OK ? check_path(t, *ret, hash, e) : r;
+}
+
+// ---- one process
+// --------------------------------------------------------------------------------------------
+
+static bool is_listed(const struct identity *id, struct str path)
+{
+    if (str_eq(path, id->exe))
+        return true;
+    for (size_t i = 0; i < id->ancestors_n; i++)
+        if (str_eq(path, id->ancestors[i]))
+            return true;
+    for (size_t i = 0; i < id->cmdline_n; i++)
+        if (str_eq(path, id->cmdline[i]))
+            return true;
+    return false;
+}
+
+// Absolute paths among the argument words: for people who read the log, never for a decision.
+static bool cmdline(int proc_fd, struct arena *a, struct identity *id)
+{
+    char b[CMDLINE_BYTES];
+    size_t n = 0;
+    if (!read_small(proc_fd, "cmdline", b, sizeof(b), &n))
+        return true;
+    struct str rest = {b, n};
+    for (struct str word; n > 0 && str_split(&rest, '\0', &word);) {
+        if (word.n == 0 || word.p[0] != '/' || id->cmdline_n == IDENTITY_CMDLINE_MAX || is_listed(id, word))
+            continue;
+        if (!arena_dup(a, word, &id->cmdline[id->cmdline_n]))
+            return false;
+        id->cmdline_n++;
+    }
+    return true;
+}
+
+// Parents up to pid 1, which is ours and counts for nobody.
+static enum err_code ancestors(struct identity_table *t, int proc_fd, struct arena *a, struct identity *id,
+                               struct err *e)
+{
+    uint64_t parent;
+    if (!stat_field(proc_fd, 4, &parent))
+        return err_set(e, ERR_DENIED, "its parent cannot be told");
+    while (parent > 1 && id->ancestors_n < IDENTITY_ANCESTORS_MAX) {
+        CLEANUP(fd_close) int fd = proc_dir((uint32_t)parent);
+        char hash[65];
+        struct str *path = &id->ancestors[id->ancestors_n];
+        if (fd < 0 || !stat_field(fd, 4, &parent))
+            break; // ended meanwhile: its children belong to pid 1 now
+        enum err_code r = program(t, fd, a, path, hash, e);
+        if (r == ERR_DENIED && path->n > 0)
+            return err_wrap(e, r, "ancestor integrity check failed for %.*s", STR_FMT(*path));
+        if (r == ERR_LIMIT)
+            return r;
+        if (r == ERR_OK)
+            id->ancestors_n++;
+    }
+    return ERR_OK;
+}
+
+static enum err_code process(struct identity_table *t, uint32_t pid, struct arena *a, struct identity *ret,
+                             struct err *e)
+{
+    struct identity id = {.pid = pid};
+    CLEANUP(fd_close) int fd = proc_dir(pid);
+    uint64_t before = 0, after = 1;
+    if (fd < 0 || !stat_field(fd, 22, &before))
+        return err_set(e, ERR_DENIED, "failed to resolve peer binary for PID %u: it has ended", pid);
+    enum err_code r = program(t, fd, a, &id.exe, id.hash, e);
+    if (r == ERR_OK)
+        r = ancestors(t, fd, a, &id, e);
+    if (r == ERR_OK && !cmdline(fd, a, &id))
+        r = arena_limit(a, "an identity", e);
+    if (r != ERR_OK)
+        return err_wrap(e, r, "failed to resolve peer binary for PID %u", pid);
+    // exec in between would mix two programs: what was read first must still be so.
+    struct str exe;
+    if (!stat_field(fd, 22, &after) || before != after || exe_path(fd, a, &exe, e) != ERR_OK ||
+        !str_eq(exe, id.exe))
+        return err_set(e, ERR_DENIED, "failed to resolve peer binary for PID %u: it changed meanwhile", pid);
+    *ret = id;
+    return ERR_OK;
+}
+
+static bool same_list(const struct str *a, size_t an, const struct str *b, size_t bn)
+{
+    bool same = an == bn;
+    for (size_t i = 0; same && i < an; i++)
+        same = str_eq(a[i], b[i]);
+    return same;
+}
+
+// A shell and the subshell it forked differ in nothing that a policy looks at; anything else is ambiguous.
+static bool same_label(const struct identity *a, const struct identity *b)
+{
+    return str_eq(a->exe, b->exe) && str_eq(str_of(a->hash), str_of(b->hash)) &&
+           same_list(a->ancestors, a->ancestors_n, b->ancestors, b->ancestors_n) &&
+           same_list(a->cmdline, a->cmdline_n, b->cmdline, b->cmdline_n);
+}
+
+static enum err_code ambiguous(uint32_t inode, const struct holders *h, struct err *e)
+{
+    char pids[200] = "";
+    size_t n = 0;
+    for (size_t i = 0; i < h->n && n < sizeof(pids) - 16; i++)
+        n += (size_t)snprintf(pids + n, sizeof(pids) - n, "%s%u", i ? ", " : "", h->pids[i]);
+    return err_set(
+        e, ERR_DENIED,
+        "ambiguous shared socket ownership: inode %u is held by PIDs [%s] with different policy identities",
+        inode, pids);
+}
+
+enum err_code identity_of(struct identity_table *t, const struct sock_pair *pair, struct arena *a,
+                          struct identity *ret, struct err *e)
+{
+    uint32_t inode;
+    if (inode_of(t, pair, &inode, e) != ERR_OK)
+        return err_wrap(e, ERR_DENIED, "failed to resolve peer binary");
+    struct holders h = {};
+    enum err_code r = find_holders(inode, &h, e);
+    if (r != ERR_OK)
+        return r;
+    if (h.n == 0)
+        return err_set(
+            e, ERR_DENIED,
+            "failed to resolve peer binary: no process found owning socket inode %u (scanned %zu processes)",
+            inode, h.scanned);
+    struct identity *ids = arena_newn(a, struct identity, 2);
+    if (!ids)
+        return arena_limit(a, "an identity", e);
+    r = process(t, h.pids[0], a, &ids[0], e);
+    for (size_t i = 1; i < h.n && r == ERR_OK; i++) {
+        r = process(t, h.pids[i], a, &ids[1], e);
+        if (r == ERR_OK && !same_label(&ids[0], &ids[1]))
+            r = ambiguous(inode, &h, e);
+    }
+    if (r == ERR_OK)
+        *ret = ids[0];
+    return r;
+}
