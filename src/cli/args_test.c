@@ -294,6 +294,9 @@ int main(void)
     test_rows();
     test_values();
     test_no_memory();
+    char path[COMMAND_PATH_MAX] = "";
+    tap_ok(!command_unbuilt(path, "sandbox provider") && !path[0], "two words are not one");
+    tap_ok(!command_unbuilt(path, ""), "no word is no command");
     test_tree(command_root());
     return tap_done();
 }

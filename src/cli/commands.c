@@ -120,8 +120,8 @@ bool command_unbuilt(char path[static COMMAND_PATH_MAX], const char *word)
         struct str name = str_of(u->path); // what is left of the row's path behind `path`
         if (path[0] && (!str_skip(&name, str_of(path)) || !str_skip(&name, STR(" "))))
             continue;
-        if (str_has(name, ' ') || word[0] == '\0')
-            continue;
+        if (str_has(name, ' '))
+            continue; // more than one word is left
         if (str_eq(name, str_of(word)) || (u->alias[0] && strcmp(u->alias, word) == 0))
             return extend(path, name.p); // the end of a literal: NUL-terminated
     }

@@ -50,6 +50,8 @@ static void run(const char *line, enum shell shell, struct buf *out)
         if (*p)
             *p++ = '\0';
     }
+    if (n == 0)
+        return;
     if (strcmp(words[n - 1], "_") == 0)
         words[n - 1][0] = '\0';
     complete_words(command_root(), words, n, n - 1, shell, out);

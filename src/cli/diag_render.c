@@ -65,8 +65,6 @@ static void show_line(struct str line, const struct mark *m, struct shown *s)
         s->from = s->columns;
     if (s->to == SIZE_MAX)
         s->to = s->columns;
-    if (s->to <= s->from)
-        s->to = s->from + 1;
 }
 
 // Columns [skip, skip + room) of a line that is wider.

@@ -65,7 +65,7 @@ static void test_long_lines(void)
 {
     for (size_t pass = 0; pass < 2; pass++) {
         const struct term t = {.unicode = pass == 0, .width = 40};
-        bool narrow = true, under = true;
+        bool narrow = true, under = true, full = true;
         for (uint32_t column = 1; column <= 200; column++) {
             char line[201];
             memset(line, '.', 200);
@@ -82,10 +82,12 @@ static void test_long_lines(void)
                     source = one;
             }
             ptrdiff_t x = str_find(source, 'X'), caret = str_find(one, '^');
+            full = full && term_columns(source) >= 37;
             under = under && x > 0 && term_columns(str_head(source, (size_t)x)) == (size_t)caret;
             buf_done(&out);
         }
         tap_ok(narrow, "a long line is cut to the screen, %s", pass ? "ASCII" : "Unicode");
+        tap_ok(full, "the screen is used, %s", pass ? "ASCII" : "Unicode");
         tap_ok(under, "wherever the place is, %s", pass ? "ASCII" : "Unicode");
     }
 }

@@ -194,7 +194,8 @@ static void read_test(struct reader *r, const struct yaml_item *item, struct tes
             unknown_key(r, one, test_keys, TEST_KEYS);
         } else {
             seen[key] = true;
-            request = key == KEY_REQUEST ? one->value->text : request;
+            if (key == KEY_REQUEST)
+                request = one->value->text;
             read_key(r, (enum test_key)key, one, t);
         }
         keypath_cut(&r->path, at);

@@ -9,14 +9,14 @@ struct ip {
 
 enum { IP_TEXT_MAX = 46 }; // INET6_ADDRSTRLEN
 
-// The canonical spellings only: dotted quad without leading zeros, RFC 4291 section 2.2 (also with an embedded
-// quad), no zone, no brackets. For policies.
+// The canonical spellings only: dotted quad without leading zeros, RFC 4291 section 2.2 (also with an
+// embedded quad), no zone, no brackets. For policies.
 enum err_code ip_parse(struct str in, struct ip *ret, struct err *reterr) NONNULL;
 
-// Every spelling that a resolver or a URL parser accepts: inet_aton forms (1 to 4 parts, decimal, octal with 0,
-// hex with 0x), a root dot behind them, IPv6 in brackets, with a zone id ("%eth0": dropped, ret_zone tells). For
-// what a client sends. ERR_INVALID: not an address; the caller goes on with host_parse, which refuses what ends in
-// a number, so nothing falls between the two.
+// Every spelling that a resolver or a URL parser accepts: inet_aton forms (1 to 4 parts, decimal, octal with
+// 0, hex with 0x), a root dot behind them, IPv6 in brackets, with a zone id ("%eth0": dropped, ret_zone
+// tells). For what a client sends. ERR_INVALID: not an address; the caller goes on with host_parse, which
+// refuses what ends in a number, so nothing falls between the two.
 enum err_code ip_parse_any(struct str in, struct ip *ret, bool *ret_zone, struct err *reterr) NONNULL;
 
 // RFC 5952 for IPv6; returns the length, NUL-terminated.
@@ -27,10 +27,11 @@ size_t ip_format(const struct ip *ip, char out[static IP_TEXT_MAX]) NONNULL;
 // Same family and the same first `bits` bits; at most 32 or 128 of them count.
 [[nodiscard]] bool ip_prefix_eq(const struct ip *a, const struct ip *b, size_t bits) NONNULL;
 
-// The IPv4 address inside an IPv6 one: mapped (::ffff:0:0/96), compatible (::/96), translated (::ffff:0:0:0/96),
-// NAT64 (64:ff9b::/96 and 64:ff9b:1::/48), 6to4 (2002::/16), Teredo (2001::/32, the client, inverted). RFC 4291,
-// 6052, 8215, 3056, 4380. False: none. 64:ff9b:1::/48 may hold it in several places (RFC 6052 section 2.2); this
-// gives the likeliest, ip_classify and ip_is_metadata look at all of them.
+// The IPv4 address inside an IPv6 one: mapped (::ffff:0:0/96), compatible (::/96), translated
+// (::ffff:0:0:0/96), NAT64 (64:ff9b::/96 and 64:ff9b:1::/48), 6to4 (2002::/16), Teredo (2001::/32, the
+// client, inverted). RFC 4291, 6052, 8215, 3056, 4380. False: none. 64:ff9b:1::/48 may hold it in several
+// places (RFC 6052 section 2.2); this gives the likeliest, ip_classify and ip_is_metadata look at all of
+// them.
 [[nodiscard]] bool ip_embedded_v4(const struct ip *ip, struct ip *ret) NONNULL;
 
 enum ip_class {
@@ -39,8 +40,8 @@ enum ip_class {
     IP_BLOCKED,  // never reachable: loopback, link-local, unspecified, multicast
 };
 
-// The stricter of the address's own class and that of an IPv4 address embedded in it. Ranges: reference 2.8, and
-// the rest of the IANA special-purpose registries (RFC 6890), counted as IP_INTERNAL.
+// The stricter of the address's own class and that of an IPv4 address embedded in it. Ranges: reference 2.8,
+// and the rest of the IANA special-purpose registries (RFC 6890), counted as IP_INTERNAL.
 [[nodiscard]] enum ip_class ip_classify(const struct ip *ip) NONNULL;
 
 // Whether any address that begins with the first `bits` bits of `net` is IP_BLOCKED.

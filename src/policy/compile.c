@@ -62,6 +62,8 @@ static enum err_code glob(const struct compiler *c, enum glob_dialect dialect, s
 
 static enum err_code globs(const struct compiler *c, const struct strs *patterns, struct globs *ret)
 {
+    if (patterns->n == 0)
+        return ERR_OK;
     const struct glob **v = arena_newn(c->a, const struct glob *, patterns->n);
     if (!v)
         return no_room(c);
@@ -84,6 +86,8 @@ static enum err_code matcher_globs(const struct compiler *c, const struct matche
 static enum err_code matchers(const struct compiler *c, const struct matcher *in, size_t n,
                               struct snap_matcher **ret)
 {
+    if (n == 0)
+        return ERR_OK;
     struct snap_matcher *v = arena_newn(c->a, struct snap_matcher, n);
     if (!v)
         return no_room(c);

@@ -61,6 +61,10 @@ static void compose(size_t i)
     struct policy *layer = parse(&from, "network_policies: {key: " LAYER "}");
     struct provider_layer v[3];
     size_t n = 0;
+    if (!tap_ok(base && layer, "%s: the texts are policies", layers[i].rule)) {
+        arena_done(&from);
+        return;
+    }
     for (; n < 3 && layers[i].names[n]; n++)
         v[n] = (struct provider_layer){str_of(layers[i].names[n]), &layer->entries[0]};
     layer->entries[0].name = STR("not this");

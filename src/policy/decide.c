@@ -195,7 +195,7 @@ static void walk_start(struct walk *w, const struct snapshot *s, const struct co
     }
     w->plain = w->hosts.overflow || w->binaries.overflow;
 
-    struct pass p;
+    struct pass p UNINIT;
     pass_start(&p, w);
     const struct compiled_endpoint *ep;
     while ((ep = pass_next(&p))) {
@@ -251,7 +251,9 @@ static bool host_is_literal(struct str host)
 
 static bool some_endpoint(const struct snapshot *s, const struct conn_facts *c)
 {
-    struct lists hosts = {};
+    struct lists hosts UNINIT;
+    hosts.n = 0;
+    hosts.overflow = false;
     (void)lists_add(&hosts, s->hostless, s->hostless_n);
     hostset_each(s->hosts, c->host, lists_add, &hosts);
     if (hosts.overflow) {
@@ -309,7 +311,7 @@ void decide_connection(const struct snapshot *s, const struct conn_facts *c, str
         ret->d = denied(WHY_QUARANTINE);
         return;
     }
-    struct walk w;
+    struct walk w UNINIT;
     walk_start(&w, s, c);
     if (w.found_n == 0) {
         ret->d = connection_denied(s, c);
@@ -318,7 +320,7 @@ void decide_connection(const struct snapshot *s, const struct conn_facts *c, str
     ret->d = connection_allowed(w.found[0]);
     bool seen_extended = false;
     struct credential_facts cred = {.all_allow = true, .all_l7 = true};
-    struct pass p;
+    struct pass p UNINIT;
     pass_start(&p, &w);
     const struct compiled_endpoint *ep;
     while ((ep = pass_next(&p)))
@@ -335,7 +337,7 @@ void decide_connection(const struct snapshot *s, const struct conn_facts *c, str
 static const struct compiled_endpoint *select_endpoint(const struct walk *w, struct str path, bool *ret_l7)
 {
     const struct compiled_endpoint *best = NULL;
-    struct pass p;
+    struct pass p UNINIT;
     pass_start(&p, w);
     const struct compiled_endpoint *ep;
     *ret_l7 = false;
@@ -354,7 +356,7 @@ const struct snap_endpoint *decide_endpoint(const struct snapshot *s, const stru
 {
     if (s->quarantine.n > 0)
         return NULL;
-    struct walk w;
+    struct walk w UNINIT;
     walk_start(&w, s, c);
     bool l7;
     const struct compiled_endpoint *ep = select_endpoint(&w, path, &l7);
@@ -418,7 +420,7 @@ static enum verdict refused(const struct compiled_endpoint *sel)
 static bool denied_by_rule(const struct walk *w, const struct request_view *v,
                            const struct compiled_endpoint *sel, struct decision *ret)
 {
-    struct pass p;
+    struct pass p UNINIT;
     pass_start(&p, w);
     const struct compiled_endpoint *ep;
     while ((ep = pass_next(&p))) {
@@ -458,7 +460,7 @@ static bool allowed_by_rule(const struct walk *w, const struct request_view *v,
                             const struct compiled_endpoint *sel, struct decision *ret)
 {
     enum lane lane = lane_of(sel, v->r);
-    struct pass p;
+    struct pass p UNINIT;
     pass_start(&p, w);
     const struct compiled_endpoint *ep;
     while ((ep = pass_next(&p))) {
@@ -497,7 +499,7 @@ void decide_request(const struct snapshot *s, const struct conn_facts *c, const 
         *ret = denied(WHY_QUARANTINE);
         return;
     }
-    struct walk w;
+    struct walk w UNINIT;
     walk_start(&w, s, c);
     if (w.found_n == 0) {
         *ret = connection_denied(s, c);

@@ -98,9 +98,8 @@ static void diff_static(struct diff *d)
     const struct strs *tr = &to->filesystem.read_only, *tw = &to->filesystem.read_write;
     diff_paths(d, fr, tr, fw, tw, false);
     diff_paths(d, fw, tw, fr, tr, true);
-    struct str soft = STR("best_effort"), was = from->landlock.compatibility, is = to->landlock.compatibility;
-    was = was.n > 0 ? was : soft;
-    is = is.n > 0 ? is : soft;
+    struct str was = from->landlock.compatibility.n > 0 ? from->landlock.compatibility : STR("best_effort");
+    struct str is = to->landlock.compatibility.n > 0 ? to->landlock.compatibility : STR("best_effort");
     diff_word(d, "landlock.compatibility", was, is,
               str_eq(is, STR("hard_requirement"))    ? EFFECT_NARROWS
               : str_eq(was, STR("hard_requirement")) ? EFFECT_WIDENS

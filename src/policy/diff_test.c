@@ -240,7 +240,7 @@ static void paths(struct arena *a)
     struct change *v = NULL;
     size_t n = 0;
     struct err err;
-    if (policy_diff(from, to, a, &v, &n, &err) != ERR_OK)
+    if (!from || !to || policy_diff(from, to, a, &v, &n, &err) != ERR_OK)
         n = 0;
     for (size_t i = 0; i < ARRAY_LEN(want); i++) {
         size_t k = 0;

@@ -294,6 +294,7 @@ static void walk(struct parser *p)
         struct group *g = p->link[i] == NONE ? NULL : &p->groups[p->link[i]];
         switch (p->kind[i]) {
         case MARK_OPEN:
+            assert(g); // marks are made with their group
             if (g->first == NONE) {
                 i = g->close;
                 break;
@@ -303,9 +304,11 @@ static void walk(struct parser *p)
             break;
         case MARK_NEXT:
         case MARK_CLOSE:
+            assert(g);
             i = g->close;
             break;
         case MARK_HOP:
+            assert(g);
             p->passed[p->passed_n++] = p->link[i];
             if (g->chosen > 0) {
                 put(p, TOK_RUN, 0);

@@ -493,7 +493,7 @@ enum err_code globset_build(const struct globset_item *items, size_t n, struct a
 
 void globset_each(const struct globset *set, struct str path, globset_fn *fn, void *ctx)
 {
-    struct look l;
+    struct look l UNINIT;
     l.set = set;
     l.step_n = l.held_n = 0;
     l.open = l.full = false;

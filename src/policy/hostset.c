@@ -271,7 +271,7 @@ static void walk(const struct hostset *set, struct str host, hostset_fn *fn, voi
     struct {
         uint32_t node;
         uint32_t left; // bytes of the host that did not lead here
-    } todo[LABELS_MAX + 1];
+    } todo[LABELS_MAX + 1] UNINIT;
     todo[0].node = 0;
     todo[0].left = (uint32_t)host.n;
     for (size_t n = 1; n > 0;) {

@@ -16,6 +16,7 @@ enum policy_use {
 enum err_code policy_load(struct str text, enum policy_use use, struct arena *a, struct policy **ret,
                           struct diags *d, struct err *reterr) NONNULL;
 
-// Only shape and types: YAML, keys, kinds of values. For tools that go on with a policy that is not valid yet.
+// Only shape and types: YAML, keys, kinds of values. For tools that go on with a policy that is not valid
+// yet.
 enum err_code policy_parse(struct str text, struct arena *a, struct policy **ret, struct diags *d,
                            struct err *reterr) NONNULL;

@@ -23,10 +23,10 @@ struct merge_op {
     struct str binary;
 };
 
-// Applies all operations in order, or none. *ret is a new policy in `a` that shares nothing with `base`; it is not
-// validated. Warnings (what was kept, widened, folded) go to `warnings`. ERR_INVALID: a malformed operation;
-// ERR_NOT_FOUND, ERR_PRECONDITION: it does not fit this policy (texts of reference 1.8); *reterr says which
-// operation ("operation 2 (add-deny api.github.com:443): …").
+// Applies all operations in order, or none. *ret is a new policy in `a` that shares nothing with `base`; it
+// is not validated. Warnings (what was kept, widened, folded) go to `warnings`. ERR_INVALID: a malformed
+// operation; ERR_NOT_FOUND, ERR_PRECONDITION: it does not fit this policy (texts of reference 1.8); *reterr
+// says which operation ("operation 2 (add-deny api.github.com:443): …").
 enum err_code policy_merge(const struct policy *base, const struct merge_op *ops, size_t n, struct arena *a,
                            struct policy **ret, struct diags *warnings, struct err *reterr) NONNULL;
 
@@ -45,7 +45,8 @@ enum err_code policy_compose(const struct policy *base, const struct provider_la
 // Whether `p` contains all that `rule` asks for (reference 1.10).
 [[nodiscard]] bool policy_covers(const struct policy *p, const struct policy_entry *rule) NONNULL;
 
-// Whether `next` may replace `now` on a live sandbox (gateway reference 4.2): filesystem additive only, landlock
-// and process identical. ERR_INVALID with the reference's texts (`… cannot be removed on a live sandbox`, `… cannot
-// be changed on a live sandbox`).
-enum err_code policy_check_live(const struct policy *now, const struct policy *next, struct err *reterr) NONNULL;
+// Whether `next` may replace `now` on a live sandbox (gateway reference 4.2): filesystem additive only,
+// landlock and process identical. ERR_INVALID with the reference's texts (`… cannot be removed on a live
+// sandbox`, `… cannot be changed on a live sandbox`).
+enum err_code policy_check_live(const struct policy *now, const struct policy *next,
+                                struct err *reterr) NONNULL;

@@ -34,8 +34,8 @@ static inline bool fill(const struct shape *s, void *object, struct arena *a, un
         char *at = (char *)object + f->at;
         uint32_t number = 1000 + ++*n;
         struct str text;
-        char *items;
-        size_t two = 2;
+        char *items = NULL;
+        static const size_t two = 2;
         switch (f->kind) {
         case SHAPE_STR:
             if (!arena_fmt(a, &text, "/s%u", *n))

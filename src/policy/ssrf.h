@@ -3,7 +3,7 @@
 #include "net/ip.h"
 #include "policy/decide.h"
 
-enum ssrf_mode { // chosen in this order
+enum ssrf_mode {      // chosen in this order
     SSRF_GATEWAY,     // a host alias of the trusted gateway: exactly that address
     SSRF_ALLOWED_IPS, // the endpoint lists ranges
     SSRF_LITERAL,     // the policy names the literal
@@ -19,10 +19,10 @@ struct ssrf_facts {
 
 [[nodiscard]] enum ssrf_mode ssrf_mode(const struct ssrf_facts *f, const struct conn_decision *d) NONNULL;
 
-// All resolved addresses must pass; one bad one refuses the connection. ERR_OK or ERR_DENIED with the reference's
-// message. An empty answer is refused too.
-enum err_code ssrf_check(const struct ssrf_facts *f, const struct conn_decision *d, const struct ip *addrs, size_t n,
-                         struct err *reterr) NONNULL;
+// All resolved addresses must pass; one bad one refuses the connection. ERR_OK or ERR_DENIED with the
+// reference's message. An empty answer is refused too.
+enum err_code ssrf_check(const struct ssrf_facts *f, const struct conn_decision *d, const struct ip *addrs,
+                         size_t n, struct err *reterr) NONNULL;
 
 // The kind of denial for the mode: "trusted-gateway check failed", "allowed_ips check failed", …
 [[nodiscard]] const char *ssrf_kind(enum ssrf_mode mode);

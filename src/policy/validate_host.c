@@ -145,7 +145,7 @@ static void check_wildcard_breadth(struct check *c, struct str host)
         fixed = str_from(fixed, (size_t)star + 1);
         if (!str_has(fixed, '*')) {
             ptrdiff_t dot = str_find(fixed, '.');
-            fixed = dot < 0 ? (struct str){} : str_from(fixed, (size_t)dot + 1);
+            fixed = dot < 0 ? STR("") : str_from(fixed, (size_t)dot + 1);
         }
     }
     bool open = fixed.n == 0 || label_count(fixed) == 1;
