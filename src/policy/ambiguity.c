@@ -20,7 +20,7 @@ enum {
 struct item { // one endpoint
     const struct policy_entry *entry;
     const struct endpoint *ep;
-    size_t entry_index, index;
+    size_t index;            // in the list of its entry
     struct str host;         // lower case
     const struct glob *wild; // NULL: exact, or no host
     struct strs ips;         // allowed_ips as a set: trimmed, lower case, sorted
@@ -44,63 +44,82 @@ struct work {
 // ---- what must agree
 // ----------------------------------------------------------------------------------------
 
-// The metadata as words, so that comparing and telling cannot differ. `i` counts up; NULL ends.
-static const char *connection_field(const struct item *it, size_t i, struct str *ret)
-{
-    static const struct str truth[] = {STR_INIT("false"), STR_INIT("true")};
-    switch (i) {
-    case 0:
-        *ret = truth[protocol_is(it->ep, "tcp")];
-        return "tcp-eligibility";
-    case 1:
-        *ret = str_eq(it->ep->tls, STR("skip")) ? STR("skip") : STR("auto");
-        return "tls";
-    case 2:
-        *ret = truth[it->ep->advisor_proposed];
-        return "advisor_proposed";
-    default:
-        return NULL; // allowed_ips is a list: see ips_eq
-    }
-}
-
-struct number {
-    char b[16];
+// The metadata as words, so that comparing and telling cannot differ. (allowed_ips is a list: see ips_eq.)
+enum { CONNECTION_FACTS = 3, REQUEST_FACTS = 13 };
+static const char *const connection_names[CONNECTION_FACTS] = {"tcp-eligibility", "tls", "advisor_proposed"};
+static const char *const request_names[REQUEST_FACTS] = {
+    "protocol",
+    "enforcement",
+    "allow_encoded_slash",
+    "websocket_credential_rewrite",
+    "request_body_credential_rewrite",
+    "websocket-graphql",
+    "credential_signing",
+    "signing_service",
+    "signing_region",
+    "credential_binding.provider",
+    "graphql_max_body_bytes",
+    "json_rpc_max_body_bytes",
+    "mcp.strict_tool_names",
 };
 
-static struct str number_str(uint32_t value, struct number *buf)
+struct facts {
+    struct str v[REQUEST_FACTS];
+    char numbers[2][16]; // what v[10] and v[11] point to; so a struct facts is not copied
+};
+
+static struct str truth(bool b)
 {
-    int n = snprintf(buf->b, sizeof(buf->b), "%u", (unsigned)value);
-    return (struct str){buf->b, (size_t)n};
+    return b ? STR("true") : STR("false");
 }
 
-static const char *request_field(const struct item *it, size_t i, struct str *ret, struct number *buf)
+static void connection_facts(const struct endpoint *ep, struct facts *ret)
 {
-    const struct endpoint *ep = it->ep;
-    const struct str yes = STR("true"), no = STR("false");
-    uint32_t graphql = ep->graphql_max_body_bytes ? ep->graphql_max_body_bytes : POLICY_BODY_DEFAULT;
-    uint32_t rpc = ep->json_rpc_max_body_bytes ? ep->json_rpc_max_body_bytes : POLICY_BODY_DEFAULT;
-    const struct {
-        const char *name;
-        struct str value;
-    } fields[] = {
-        {"protocol", ep->protocol},
-        {"enforcement", str_eq(ep->enforcement, STR("enforce")) ? STR("enforce") : STR("audit")},
-        {"allow_encoded_slash", ep->allow_encoded_slash ? yes : no},
-        {"websocket_credential_rewrite", ep->websocket_credential_rewrite ? yes : no},
-        {"request_body_credential_rewrite", ep->request_body_credential_rewrite ? yes : no},
-        {"websocket-graphql", endpoint_has_websocket_graphql(ep) ? yes : no},
-        {"credential_signing", ep->credential_signing},
-        {"signing_service", ep->signing_service},
-        {"signing_region", ep->signing_region},
-        {"credential_binding.provider", ep->credential_provider},
-        {"graphql_max_body_bytes", i == 10 ? number_str(graphql, buf) : (struct str){}},
-        {"json_rpc_max_body_bytes", i == 11 ? number_str(rpc, buf) : (struct str){}},
-        {"mcp.strict_tool_names", ep->strict_tool_names != NO ? yes : no},
-    };
-    if (i >= ARRAY_LEN(fields))
-        return NULL;
-    *ret = fields[i].value;
-    return fields[i].name;
+    ret->v[0] = truth(protocol_is(ep, "tcp"));
+    ret->v[1] = str_eq(ep->tls, STR("skip")) ? STR("skip") : STR("auto");
+    ret->v[2] = truth(ep->advisor_proposed);
+}
+
+static struct str limit_fact(uint32_t limit, char out[static 16])
+{
+    if (limit == 0 || limit == POLICY_BODY_DEFAULT) // nearly always, and printing takes its time
+        return STR("65536");
+    int n = snprintf(out, 16, "%u", (unsigned)limit);
+    return (struct str){out, (size_t)n};
+}
+static_assert(POLICY_BODY_DEFAULT == 65536, "the word above");
+
+static void request_facts(const struct endpoint *ep, struct facts *ret)
+{
+    ret->v[0] = ep->protocol;
+    ret->v[1] = str_eq(ep->enforcement, STR("enforce")) ? STR("enforce") : STR("audit");
+    ret->v[2] = truth(ep->allow_encoded_slash);
+    ret->v[3] = truth(ep->websocket_credential_rewrite);
+    ret->v[4] = truth(ep->request_body_credential_rewrite);
+    ret->v[5] = truth(endpoint_has_websocket_graphql(ep));
+    ret->v[6] = ep->credential_signing;
+    ret->v[7] = ep->signing_service;
+    ret->v[8] = ep->signing_region;
+    ret->v[9] = ep->credential_provider;
+    ret->v[10] = limit_fact(ep->graphql_max_body_bytes, ret->numbers[0]);
+    ret->v[11] = limit_fact(ep->json_rpc_max_body_bytes, ret->numbers[1]);
+    ret->v[12] = truth(ep->strict_tool_names != NO);
+}
+
+static bool facts_eq(const struct facts *a, const struct facts *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!str_eq(a->v[i], b->v[i]))
+            return false;
+    return true;
+}
+
+static uint64_t facts_hash(const struct facts *f, size_t n)
+{
+    uint64_t h = n;
+    for (size_t i = 0; i < n; i++)
+        h = str_hash(f->v[i], h);
+    return h;
 }
 
 // Endpoints that say nothing about requests leave them to those that do.
@@ -119,29 +138,25 @@ static bool ips_eq(const struct item *a, const struct item *b)
 
 static bool connection_eq(const struct item *a, const struct item *b)
 {
-    struct str x, y;
-    for (size_t i = 0; connection_field(a, i, &x) && connection_field(b, i, &y); i++)
-        if (!str_eq(x, y))
-            return false;
-    return ips_eq(a, b);
+    struct facts x, y;
+    connection_facts(a->ep, &x);
+    connection_facts(b->ep, &y);
+    return facts_eq(&x, &y, CONNECTION_FACTS) && ips_eq(a, b);
 }
 
 static bool request_eq(const struct item *a, const struct item *b)
 {
-    struct str x, y;
-    struct number bx, by;
-    for (size_t i = 0; request_field(a, i, &x, &bx) && request_field(b, i, &y, &by); i++)
-        if (!str_eq(x, y))
-            return false;
-    return true;
+    struct facts x, y;
+    request_facts(a->ep, &x);
+    request_facts(b->ep, &y);
+    return facts_eq(&x, &y, REQUEST_FACTS);
 }
 
 static uint64_t connection_hash(const struct item *it)
 {
-    uint64_t h = 1;
-    struct str x;
-    for (size_t i = 0; connection_field(it, i, &x); i++)
-        h = str_hash(x, h);
+    struct facts f;
+    connection_facts(it->ep, &f);
+    uint64_t h = facts_hash(&f, CONNECTION_FACTS);
     for (size_t i = 0; i < it->ips.n; i++)
         h = str_hash(it->ips.v[i], h);
     return h;
@@ -149,12 +164,9 @@ static uint64_t connection_hash(const struct item *it)
 
 static uint64_t request_hash(const struct item *it)
 {
-    uint64_t h = 2;
-    struct str x;
-    struct number buf;
-    for (size_t i = 0; request_field(it, i, &x, &buf); i++)
-        h = str_hash(x, h);
-    return h;
+    struct facts f;
+    request_facts(it->ep, &f);
+    return facts_hash(&f, REQUEST_FACTS);
 }
 
 // ---- classes and buckets
@@ -175,10 +187,15 @@ static uint32_t *slot_of(const struct work *w, size_t i, uint64_t hash,
     return &w->slots[at];
 }
 
+// Neighbours are mostly alike, so each item is held against the one before it first.
 static void assign_classes(struct work *w)
 {
     slots_clear(w);
     for (size_t i = 0; i < w->n; i++) {
+        if (i > 0 && connection_eq(&w->v[i - 1], &w->v[i])) {
+            w->v[i].connection = w->v[i - 1].connection;
+            continue;
+        }
         uint32_t *slot = slot_of(w, i, connection_hash(&w->v[i]), connection_eq);
         if (*slot == 0)
             *slot = (uint32_t)i + 1;
@@ -188,6 +205,10 @@ static void assign_classes(struct work *w)
     for (size_t i = 0; i < w->n; i++) {
         if (!has_request_metadata(w->v[i].ep))
             continue;
+        if (i > 0 && w->v[i - 1].request != 0 && request_eq(&w->v[i - 1], &w->v[i])) {
+            w->v[i].request = w->v[i - 1].request;
+            continue;
+        }
         uint32_t *slot = slot_of(w, i, request_hash(&w->v[i]), request_eq);
         if (*slot == 0)
             *slot = (uint32_t)i + 1;
@@ -344,14 +365,20 @@ static void add_ips(struct buf *out, const struct strs *ips)
     buf_addc(out, ']');
 }
 
+static void add_facts(struct buf *out, bool *first, const char *const *names, size_t n, const struct facts *a,
+                      const struct facts *b)
+{
+    for (size_t i = 0; i < n; i++)
+        add_field(out, first, names[i], a->v[i], b->v[i]);
+}
+
 static void add_conflicts(struct buf *out, const struct item *a, const struct item *b, bool requests)
 {
     bool first = true;
-    struct str x, y;
-    struct number bx, by;
-    const char *name;
-    for (size_t i = 0; (name = connection_field(a, i, &x)) && connection_field(b, i, &y); i++)
-        add_field(out, &first, name, x, y);
+    struct facts x, y;
+    connection_facts(a->ep, &x);
+    connection_facts(b->ep, &y);
+    add_facts(out, &first, connection_names, CONNECTION_FACTS, &x, &y);
     if (!ips_eq(a, b)) {
         buf_addf(out, "%sallowed_ips=", first ? "" : "; ");
         add_ips(out, &a->ips);
@@ -359,8 +386,11 @@ static void add_conflicts(struct buf *out, const struct item *a, const struct it
         add_ips(out, &b->ips);
         first = false;
     }
-    for (size_t i = 0; requests && (name = request_field(a, i, &x, &bx)) && request_field(b, i, &y, &by); i++)
-        add_field(out, &first, name, x, y);
+    if (!requests)
+        return;
+    request_facts(a->ep, &x);
+    request_facts(b->ep, &y);
+    add_facts(out, &first, request_names, REQUEST_FACTS, &x, &y);
 }
 
 // *ret gets the common ports; there is room for those of `a`.
