@@ -124,7 +124,7 @@ static enum args_result bad_value(struct args *a, const char *value, const char 
     char list[200] = "";
     size_t used = 0, n = 0;
     struct str names[NAMES_MAX];
-    for (; values[n] && n < NAMES_MAX; n++) {
+    for (; n < NAMES_MAX && values[n]; n++) {
         names[n] = str_of(values[n]);
         int more = snprintf(list + used, sizeof(list) - used, "%s%s", n > 0 ? ", " : "", values[n]);
         used += more > 0 && (size_t)more < sizeof(list) - used ? (size_t)more : 0;

@@ -2,8 +2,8 @@
 #pragma once
 #include "base/base.h"
 
-// Securebits locked (where the caller may), bounding and ambient set empty, no_new_privs, permitted, effective
-// and inheritable empty; then caps_check().
+// Securebits locked (where the caller may), bounding and ambient set empty, no_new_privs, permitted,
+// effective and inheritable empty; then caps_check().
 enum err_code caps_drop(struct err *e) NONNULL;
 
 // ERR_PRECONDITION: something is left, and what.

@@ -144,8 +144,8 @@ enum err_code ns_spawn(const struct ns_spawn *s, struct ns_child *ret, struct er
     struct ns_child c = {.pidfd = -1};
     c.pid = ns_clone(s->isolated ? NS_ISOLATED : 0, &c.pidfd);
     if (c.pid == 0) {
-        (void)close(p[1]);
-        child(s, p[0]);
+        (void)close(going);
+        child(s, go);
     }
     if (c.pid < 0)
         return refused(errno, e);

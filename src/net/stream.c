@@ -200,7 +200,7 @@ enum err_code stream_prepend(struct stream *below, struct str bytes, struct stre
     *x = (struct prepended){.s = {.ops = &pre_ops, .fd = below->fd}, .below = below, .n = bytes.n};
     if (bytes.n > 0)
         memcpy(x->b, bytes.p, bytes.n);
-    *ret = &x->s;
+    *ret = (struct stream *)(void *)x; // the first member
     return ERR_OK;
 }
 

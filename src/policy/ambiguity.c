@@ -564,8 +564,11 @@ static bool item_add(struct work *w, const struct policy_entry *e, size_t index)
     if (!lower_copy(&w->a, it.ep->host, &it.host) || !item_lists(w, &it))
         return false;
     struct err err;
-    if (str_has(it.host, '*') && glob_compile(GLOB_HOST, it.host, &w->a, &it.wild, &err) != ERR_OK)
-        return true;
+    if (str_has(it.host, '*')) {
+        enum err_code r = glob_compile(GLOB_HOST, it.host, &w->a, &it.wild, &err);
+        if (r != ERR_OK)
+            return r != ERR_LIMIT;
+    }
     w->v[w->n++] = it;
     return true;
 }

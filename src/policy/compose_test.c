@@ -21,6 +21,8 @@ static struct str print(const struct policy *p, struct arena *a)
     struct buf b;
     struct str s = {};
     buf_init(&b, MIB);
+    if (!p)
+        return s;
     policy_print_yaml(p, &b);
     if (b.full || !arena_dup(a, buf_str(&b), &s))
         s = (struct str){};

@@ -192,7 +192,7 @@ static enum err_code host_check(enum glob_dialect dialect, struct str pattern, s
         return err_set(reterr, ERR_INVALID, "a host pattern is not empty");
     bool star = str_has(pattern, '*');
     if (star && pattern.n > HOST_MAX)
-        return err_set(reterr, ERR_LIMIT, "a host pattern of %zu bytes, the limit is %d", pattern.n,
+        return err_set(reterr, ERR_INVALID, "a host pattern of %zu bytes, the limit is %d", pattern.n,
                        HOST_MAX);
     if (!star && (dialect == GLOB_HOST || str_has(pattern, ':'))) // an IPv6 literal is no row of labels
         return ERR_OK;
@@ -312,7 +312,7 @@ enum err_code glob_compile(enum glob_dialect dialect, struct str pattern, struct
                            const struct glob **ret, struct err *reterr)
 {
     if (pattern.n > GLOB_MAX)
-        return err_set(reterr, ERR_LIMIT, "a pattern of %zu bytes, the limit is %d", pattern.n, GLOB_MAX);
+        return err_set(reterr, ERR_INVALID, "a pattern of %zu bytes, the limit is %d", pattern.n, GLOB_MAX);
     struct glob *g = arena_new(a, struct glob);
     if (!g)
         return arena_limit(a, "a pattern", reterr);

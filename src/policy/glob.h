@@ -42,7 +42,8 @@ enum {
 
 struct glob; // immutable
 
-// ERR_INVALID says what is wrong and at which offset ("'[' at offset 3 is not closed"); ERR_LIMIT.
+// ERR_INVALID says what is wrong and at which offset ("'[' at offset 3 is not closed"), also that a limit
+// above is passed; ERR_LIMIT is about memory alone.
 enum err_code glob_compile(enum glob_dialect dialect, struct str pattern, struct arena *a,
                            const struct glob **ret, struct err *reterr) NONNULL;
 [[nodiscard]] bool glob_match(const struct glob *g, struct str text) NONNULL;

@@ -98,7 +98,7 @@ static enum err_code class_emit(struct parser *p, struct globclass *c, bool nega
     while (i < p->classes_n && memcmp(&p->classes[i], c, sizeof(*c)) != 0)
         i++;
     if (i == GLOB_CLASSES_MAX)
-        return err_set(p->reterr, ERR_LIMIT, "more than %d different classes", GLOB_CLASSES_MAX);
+        return err_set(p->reterr, ERR_INVALID, "more than %d different classes", GLOB_CLASSES_MAX);
     p->classes[i] = *c;
     p->classes_n += i == p->classes_n;
     emit(p, TOK_CLASS, (char)i);
@@ -344,7 +344,8 @@ static enum err_code expand(struct parser *p, struct glob *ret)
     uint32_t n = 0;
     do {
         if (n == GLOB_ALTS_MAX)
-            return err_set(p->reterr, ERR_LIMIT, "the braces make more than %d alternatives", GLOB_ALTS_MAX);
+            return err_set(p->reterr, ERR_INVALID, "the braces make more than %d alternatives",
+                           GLOB_ALTS_MAX);
         walk(p);
         if (!globseq_make(p->out_kind, p->out_ch, p->out_n, p->a, &seqs[n++]))
             return arena_limit(p->a, "a pattern", p->reterr);

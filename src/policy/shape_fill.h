@@ -35,7 +35,6 @@ static inline bool fill(const struct shape *s, void *object, struct arena *a, un
         uint32_t number = 1000 + ++*n;
         struct str text;
         char *items = NULL;
-        static const size_t two = 2;
         switch (f->kind) {
         case SHAPE_STR:
             if (!arena_fmt(a, &text, "/s%u", *n))
@@ -56,11 +55,11 @@ static inline bool fill(const struct shape *s, void *object, struct arena *a, un
             break;
         case SHAPE_LIST:
         case SHAPE_MAP:
-            items = arena_array(a, two, f->of->size);
+            items = arena_array(a, 2, f->of->size);
             if (!items || !fill(f->of, items, a, n) || !fill(f->of, items + f->of->size, a, n))
                 return false;
-            memcpy(at, &items, sizeof(items));
-            memcpy((char *)object + f->n_at, &two, sizeof(two));
+            *(char **)(void *)at = items;
+            *(size_t *)(void *)((char *)object + f->n_at) = 2;
             break;
         }
     }

@@ -51,7 +51,9 @@ static const struct glob *selector(struct check *c, struct str pattern)
 {
     const struct glob *g = NULL;
     struct err ignored; // a broken pattern has had its error
-    return glob_compile(GLOB_SELECTOR, pattern, &c->scratch, &g, &ignored) == ERR_OK ? g : NULL;
+    enum err_code r = glob_compile(GLOB_SELECTOR, pattern, &c->scratch, &g, &ignored);
+    c->d->no_room |= r == ERR_LIMIT;
+    return r == ERR_OK ? g : NULL;
 }
 
 // Fills out[] when it is not NULL; returns how many there are.

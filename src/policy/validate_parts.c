@@ -69,7 +69,10 @@ bool check_glob(struct check *c, const char *field, enum glob_dialect dialect, s
         return true;
     const struct glob *g;
     struct err err;
-    if (glob_compile(dialect, pattern, &c->scratch, &g, &err) == ERR_OK)
+    enum err_code r = glob_compile(dialect, pattern, &c->scratch, &g, &err);
+    if (r == ERR_LIMIT) // memory: says nothing of the pattern
+        c->d->no_room = true;
+    if (r == ERR_OK || r == ERR_LIMIT)
         return true;
     check_error(c, field, NULL, "pattern '%.*s': %s", STR_FMT(pattern), err.msg);
     return false;

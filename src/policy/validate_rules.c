@@ -274,8 +274,9 @@ static bool covers_all_tools(struct check *c, const struct l7_rule *rule)
         return true;
     const struct glob *g;
     struct err ignored; // a broken pattern has had its error
-    return glob_compile(GLOB_DOTTED, rule->method, &c->scratch, &g, &ignored) == ERR_OK &&
-           glob_match(g, STR("tools/call"));
+    enum err_code r = glob_compile(GLOB_DOTTED, rule->method, &c->scratch, &g, &ignored);
+    c->d->no_room |= r == ERR_LIMIT;
+    return r == ERR_OK && glob_match(g, STR("tools/call"));
 }
 
 static void check_tool_conflicts(struct check *c, const struct endpoint *ep)

@@ -22,6 +22,7 @@ enum err_code ctl_send(int fd, const struct ctl_msg *m, const int *fds, size_t n
         msg.msg_control = control.b;
         msg.msg_controllen = CMSG_SPACE(sizeof(int) * n);
         struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+        assert(c); // control.b has room for it
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
         c->cmsg_len = CMSG_LEN(sizeof(int) * n);
