@@ -82,7 +82,7 @@ static void test_long_lines(void)
                     source = one;
             }
             ptrdiff_t x = str_find(source, 'X'), caret = str_find(one, '^');
-            full = full && term_columns(source) >= 37;
+            full = full && term_columns(source) >= 36;
             under = under && x > 0 && term_columns(str_head(source, (size_t)x)) == (size_t)caret;
             buf_done(&out);
         }
