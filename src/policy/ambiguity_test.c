@@ -71,6 +71,13 @@ static const struct row rows[] = {
      "error network_policies.a.endpoints[1]: network policies 'a' endpoint[0] (a.test:443) and 'a' "
      "endpoint[1] (a.test:443) overlap on port(s) 443 with conflicting metadata: allowed_ips=[10.1.0.0/16] "
      "vs [10.1.0.0/16, 10.2.0.0/16]\n"},
+    {"one range and another",
+     TWO("host: a.test, port: 443, allowed_ips: [10.1.0.0/16]",
+         "host: a.test, port: 443, allowed_ips: [10.2.0.0/16]"),
+     "error network_policies.a.endpoints[1]: network policies 'a' endpoint[0] (a.test:443) and 'a' "
+     "endpoint[1] (a.test:443) overlap on port(s) 443 with conflicting metadata: allowed_ips=[10.1.0.0/16] "
+     "vs "
+     "[10.2.0.0/16]\n"},
     {"ranges and none", TWO("host: a.test, port: 443", "host: a.test, port: 443, allowed_ips: [10.1.0.0/16]"),
      "error network_policies.a.endpoints[1]: network policies 'a' endpoint[0] (a.test:443) and 'a' "
      "endpoint[1] (a.test:443) overlap on port(s) 443 with conflicting metadata: allowed_ips=[] vs "
@@ -178,6 +185,7 @@ static const struct row rows[] = {
      "error network_policies.a.endpoints[1]: network policies 'a' endpoint[0] (a.test:443 /a/**) and 'a' "
      "endpoint[1] (a.test:443 /*/?) overlap on port(s) 443 with conflicting metadata: enforcement=enforce vs "
      "audit\n"},
+    {"a star keeps the slash behind it", TWO(L7("access: full, path: \"/*/c\""), AUDIT("path: \"/xc\"")), ""},
     {"one byte each", TWO(L7("access: full, path: \"/a?c\""), AUDIT("path: \"/abc\"")),
      "error network_policies.a.endpoints[1]: network policies 'a' endpoint[0] (a.test:443 /a?c) and 'a' "
      "endpoint[1] (a.test:443 /abc) overlap on port(s) 443 with conflicting metadata: enforcement=enforce vs "

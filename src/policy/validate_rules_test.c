@@ -294,10 +294,11 @@ static void name_twice(struct policy *p)
 
 static void long_tool(struct policy *p)
 {
-    static char name[130];
+    static char good[128], name[129];
+    memset(good, 'b', sizeof(good));
     memset(name, 'a', sizeof(name));
     struct str *any = p->entries[0].endpoints[0].rules[0].params[0].any.v;
-    any[0] = (struct str){name, 128};
+    any[0] = (struct str){good, 128};
     any[1] = (struct str){name, 129};
 }
 

@@ -40,6 +40,8 @@ static const struct row rows[] = {
      "warning filesystem_policy.read_only[2]: path '/usr/./' is listed twice\n"},
     {"a path in both lists", FS("read_only: [/usr, /tmp], read_write: [//tmp/]"),
      "warning filesystem_policy.read_write[0]: path '//tmp/' is in read_only as well: it will be writable\n"},
+    {"the first path in both lists", FS("read_only: [/tmp], read_write: [/tmp]"),
+     "warning filesystem_policy.read_write[0]: path '/tmp' is in read_only as well: it will be writable\n"},
     {"a path is no pattern", FS("read_only: [\"/usr/*\"]"),
      "warning filesystem_policy.read_only[0]: filesystem paths are not patterns: '/usr/*' is taken "
      "literally\n"},
@@ -77,6 +79,7 @@ static const struct row rows[] = {
      "error network_policies.b.name: name 'a' is that of entry 'a' already\n"},
     {"a key that is a name", NAMES("a: {name: b, ", "b: {"),
      "error network_policies.b: name 'b' is that of entry 'a' already\n"},
+    {"case counts in a key", NAMES("a: {", "A: {"), ""},
     {"provider entries share names", NAMES("a: {name: x, ", "_provider_b: {name: x, "), ""},
     // binaries
     {"an absolute path and a pattern", BIN("/usr/bin/curl", "\"/usr/local/bin/*\""), ""},
@@ -115,6 +118,7 @@ static const struct row rows[] = {
      "allows everything it starts\n"},
     {"an interpreter is often the agent", BIN("/usr/bin/node", "/usr/bin/python3.12"), ""},
     {"no shell by its end", BIN("/usr/bin/publish", "/opt/bash/tool"), ""},
+    {"case counts in a path", BIN("/usr/bin/curl", "/usr/bin/Curl"), ""},
     {"a binary twice", BIN("/usr/bin/curl", "/usr/bin/curl"),
      "warning network_policies.a.binaries[1].path: binary '/usr/bin/curl' is listed twice\n"},
 };
