@@ -82,7 +82,7 @@ static inline bool same_entry(const struct policy_entry *a, const struct policy_
 static inline bool same_value(const struct value *a, const struct value *b)
 {
     bool same = a->kind == b->kind && a->boolean == b->boolean && str_eq(a->string, b->string) &&
-                a->n == b->n && memcmp(&a->number, &b->number, sizeof(a->number)) == 0;
+                a->n == b->n && a->number == b->number;
     for (size_t i = 0; same && i < a->n; i++)
         same = same_value(&a->items[i], &b->items[i]) &&
                (a->kind != VALUE_MAP || str_eq(a->keys[i], b->keys[i]));

@@ -282,7 +282,8 @@ static void test_tree(const struct command *cmd)
     tap_ok(ok, "the table of %s is consistent", cmd->name);
     for (size_t i = 0; i < cmd->subs_n; i++) {
         char path[COMMAND_PATH_MAX] = "";
-        (void)(cmd == command_root() || command_unbuilt(path, cmd->name));
+        if (cmd != command_root() && cmd->name)
+            (void)command_unbuilt(path, cmd->name);
         tap_ok(cmd->subs[i]->subs_n > 0 || !command_unbuilt(path, cmd->subs[i]->name),
                "%s is not said to be missing", cmd->subs[i]->name);
         test_tree(cmd->subs[i]);

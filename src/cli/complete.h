@@ -12,7 +12,7 @@
 enum shell { SHELL_BASH, SHELL_FISH, SHELL_ZSH, SHELL_POWERSHELL, SHELLS };
 [[nodiscard]] bool complete_shell(const char *name, enum shell *ret) NONNULL;
 
-void complete_words(const struct command *root, char *const *words, size_t n, size_t at, enum shell shell,
+void complete_words(const struct command *root, char *const *v, size_t n, size_t at, enum shell shell,
                     struct buf *out) NONNULL;
 
 // The registration script.

@@ -58,7 +58,7 @@ static bool prints_as(struct str text, const struct buf *want)
 // cannot be settled counts as a comment: refusing to write loses nothing.
 static bool has_comment(struct str text, const struct buf *formatted, size_t *ret_line)
 {
-    CLEANUP(base_freep) char *copy = malloc(text.n);
+    CLEANUP(base_freep) char *copy = malloc(text.n + 1); // never 0
     size_t line = 1, asked = 0;
     for (size_t i = 0; i < text.n; i++) {
         line += text.p[i] == '\n';

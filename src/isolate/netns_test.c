@@ -40,12 +40,14 @@ static void own_address(int listener, char *out, size_t size)
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     char ip[INET6_ADDRSTRLEN] = "";
     if (fd >= 0 && getsockname(fd, (struct sockaddr *)&ss, &n) == 0) {
-        const struct sockaddr_in *in = (const void *)&ss;
-        const struct sockaddr_in6 *in6 = (const void *)&ss;
+        struct sockaddr_in in = {};
+        struct sockaddr_in6 in6 = {};
+        memcpy(&in, &ss, sizeof(in));
+        memcpy(&in6, &ss, sizeof(in6));
         bool v4 = ss.ss_family == AF_INET;
-        (void)inet_ntop(ss.ss_family, v4 ? (const void *)&in->sin_addr : (const void *)&in6->sin6_addr, ip,
+        (void)inet_ntop(ss.ss_family, v4 ? (const void *)&in.sin_addr : (const void *)&in6.sin6_addr, ip,
                         sizeof(ip));
-        (void)snprintf(out, size, "%s %u", ip, ntohs(v4 ? in->sin_port : in6->sin6_port));
+        (void)snprintf(out, size, "%s %u", ip, v4 ? ntohs(in.sin_port) : ntohs(in6.sin6_port));
     }
     if (fd >= 0)
         (void)close(fd);

@@ -19,11 +19,11 @@ struct nl {
 void nl_begin(struct nl *m, uint16_t type, uint16_t flags, const void *head,
               size_t size) NONNULL; // a message and its fixed head
 void nl_end(struct nl *m) NONNULL;  // closes it: its length
-void nl_attr(struct nl *m, uint16_t type, const void *p, size_t n) NONNULL;
-void nl_u32(struct nl *m, uint16_t type, uint32_t host_order) NONNULL;  // as it is (rtnetlink)
-void nl_be32(struct nl *m, uint16_t type, uint32_t host_order) NONNULL; // big endian (nfnetlink)
-void nl_text(struct nl *m, uint16_t type, const char *s) NONNULL;       // with its NUL
-size_t nl_nest(struct nl *m, uint16_t type) NONNULL;                    // returns what nl_unnest wants
+void nl_attr(struct nl *m, uint16_t type, const void *data, size_t n) NONNULL;
+void nl_u32(struct nl *m, uint16_t type, uint32_t v) NONNULL;     // in host order (rtnetlink)
+void nl_be32(struct nl *m, uint16_t type, uint32_t v) NONNULL;    // big endian (nfnetlink)
+void nl_text(struct nl *m, uint16_t type, const char *s) NONNULL; // with its NUL
+size_t nl_nest(struct nl *m, uint16_t type) NONNULL;              // returns what nl_unnest wants
 void nl_unnest(struct nl *m, size_t at) NONNULL;
 
 // Sends what was built on a socket of `protocol` and reads acknowledgements until each of `acks` came or one

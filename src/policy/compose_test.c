@@ -63,7 +63,9 @@ static void compose(size_t i)
     struct policy *layer = parse(&from, "network_policies: {key: " LAYER "}");
     struct provider_layer v[3];
     size_t n = 0;
-    if (!tap_ok(base && layer, "%s: the texts are policies", layers[i].rule)) {
+    bool ready = base && layer;
+    (void)tap_ok(ready, "%s: the texts are policies", layers[i].rule);
+    if (!base || !layer) {
         arena_done(&from);
         return;
     }

@@ -127,6 +127,7 @@ static struct str or_star(struct str s)
 
 static void http_step(struct tracer *t, const struct snap_rule *rule, const struct request_view *v)
 {
+    assert(v->r);
     struct keypath p = rule_path(rule);
     struct str method = or_star(rule->source->method),
                path = rule->source->path.n ? rule->source->path : STR("**");
@@ -185,6 +186,7 @@ static void rpc_step(struct tracer *t, const struct snap_rule *rule, const struc
 
 static void rule_step(struct tracer *t, const struct snap_rule *rule, const struct request_view *v)
 {
+    assert(v->r); // rules are walked for requests only
     enum protocol protocol = rule->endpoint->pub.protocol;
     if (rule->graphql) {
         for (size_t i = 0; v->r->graphql && i < v->r->graphql->ops_n; i++) {
@@ -347,6 +349,7 @@ static void advise_no_binary(struct tracer *t)
 
 static void advise_no_path(struct tracer *t)
 {
+    assert(t->r); // the decision was about a request
     for (size_t i = 0; i < t->s->endpoints_n; i++) {
         const struct compiled_endpoint *ep = &t->s->endpoints[i];
         if (!endpoint_is_l7(ep) || !endpoint_has_host(ep, t->c->host) || !endpoint_has_port(ep, t->c->port))
@@ -387,6 +390,7 @@ static void advise_calls(struct tracer *t, const struct keypath *p)
 
 static void advise_no_rule(struct tracer *t, const struct snap_endpoint *ep)
 {
+    assert(t->r); // the decision was about a request
     const struct compiled_endpoint *in = ep->priv;
     struct keypath p = endpoint_path(ep);
     if (t->r->graphql && (ep->protocol == PROTOCOL_GRAPHQL || ep->websocket_graphql))

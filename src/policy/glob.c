@@ -85,7 +85,7 @@ static bool match_middle(const struct glob *g, const struct globseq *s, size_t f
             return true;
         if (t < end && s->kind[t] >= TOK_STAR) {
             unsigned kind = s->kind[t++];
-            struct place here = {t, i};
+            struct place here = {.token = t, .end = i};
             if (kind == TOK_STAR) {
                 star = here;
                 starred = true;

@@ -64,7 +64,7 @@ static void bind_collection(struct binder *b, const struct yaml_item *item, stru
     for (size_t i = 0; i < node->n && !b->no_room; i++) {
         const struct yaml_item *child = &node->items[i];
         size_t at = child->key ? keypath_key(&b->path, child->key->text) : keypath_index(&b->path, i);
-        if (!v->keys || bind_dup(b, child->key->text, &v->keys[i]))
+        if (!v->keys || !child->key || bind_dup(b, child->key->text, &v->keys[i]))
             bind_value(b, child, &v->items[i]);
         keypath_cut(&b->path, at);
     }

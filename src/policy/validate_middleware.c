@@ -96,7 +96,7 @@ static bool is_selected(const struct middleware *m, const struct glob *include,
 static void check_skipped(struct check *c, const struct middleware *m, const struct skipped *skipped,
                           size_t n)
 {
-    const struct glob **excludes = check_scratch(c, m->exclude.n, sizeof(*excludes));
+    const struct glob **excludes = check_scratch(c, m->exclude.n, sizeof(const struct glob *));
     if (!excludes)
         return;
     for (size_t i = 0; i < m->exclude.n; i++)

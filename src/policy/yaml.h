@@ -46,7 +46,7 @@ enum err_code yaml_parse(struct str text, struct arena *a, struct diags *d, cons
 [[nodiscard]] bool yaml_number(const struct yaml_node *node, double *ret) NONNULL;
 
 // What a plain scalar of these bytes is.
-[[nodiscard]] enum yaml_kind yaml_resolve(struct str plain);
+[[nodiscard]] enum yaml_kind yaml_resolve(struct str s);
 
 // Gives each diagnostic whose line is 0 the place of its key path, or of the longest part of it that exists.
 // Other spellings of a place answer too: `params.name` for `tool`, `ports` for `port`, `mcp` and `json_rpc`

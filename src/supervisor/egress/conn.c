@@ -314,7 +314,7 @@ static bool ip_of(const struct sockaddr_storage *ss, struct ip *ip, uint16_t *po
 
 static bool pair_of(int fd, struct sock_pair *ret)
 {
-    struct sockaddr_storage ss;
+    struct sockaddr_storage ss = {};
     socklen_t n = sizeof(ss);
     if (getpeername(fd, (struct sockaddr *)&ss, &n) < 0 || !ip_of(&ss, &ret->peer, &ret->peer_port))
         return false;
