@@ -85,15 +85,16 @@ static bool match_middle(const struct glob *g, const struct globseq *s, size_t f
             return true;
         if (t < end && s->kind[t] >= TOK_STAR) {
             unsigned kind = s->kind[t++];
-            struct place here = {.token = t, .end = i};
             if (kind == TOK_STAR) {
-                star = here;
+                star.token = t;
+                star.end = i;
                 starred = true;
                 continue;
             }
             if (kind == TOK_RUN && t == end)
                 return true;
-            wide = here;
+            wide.token = t;
+            wide.end = i;
             skip = kind == TOK_SKIP;
             star.token = 0;
             starred = false;
