@@ -345,7 +345,7 @@ bool glob_is_literal(const struct glob *g, struct str *ret)
 
 bool glob_hosts_overlap(const struct glob *a, const struct glob *b)
 {
-    struct str text;
+    struct str text = {};
     if (glob_is_literal(a, &text))
         return glob_match(b, text);
     if (glob_is_literal(b, &text))
