@@ -191,21 +191,32 @@ static int proc_dir(uint32_t pid)
     return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+enum answer { ANSWER_NO, ANSWER_YES, ANSWER_UNKNOWN };
+
+// What cannot be looked at may hold anything; only a process that has ended holds nothing.
+static enum answer gone_or_unknown(void)
+{
+    return errno == ENOENT || errno == ESRCH ? ANSWER_NO : ANSWER_UNKNOWN;
+}
+
 // Whether the process has the socket open. `want` is "socket:[inode]".
-static bool holds(int proc_fd, struct str want)
+static enum answer holds(int proc_fd, struct str want)
 {
     int fd = openat(proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (!dir) {
-        if (fd >= 0)
-            (void)close(fd);
-        return false;
+        enum answer a = gone_or_unknown();
+        fd_close(&fd);
+        return a;
     }
-    bool found = false;
-    for (const struct dirent *d; !found && (d = readdir(dir));) {
+    enum answer found = ANSWER_NO;
+    for (const struct dirent *d; found == ANSWER_NO && (d = readdir(dir));) {
         char link[64];
-        ssize_t n = d->d_name[0] == '.' ? -1 : readlinkat(dirfd(dir), d->d_name, link, sizeof(link));
-        found = n > 0 && str_eq((struct str){link, (size_t)n}, want);
+        ssize_t n = d->d_name[0] == '.' ? 0 : readlinkat(dirfd(dir), d->d_name, link, sizeof(link));
+        if (n < 0)
+            found = gone_or_unknown();
+        else if (str_eq((struct str){link, (size_t)n}, want))
+            found = ANSWER_YES;
     }
     (void)closedir(dir);
     return found;
@@ -240,9 +251,12 @@ static enum err_code find_holders(uint32_t inode, struct holders *h, struct err 
             continue;
         CLEANUP(fd_close) int fd = proc_dir(pid);
         h->scanned++;
-        if (fd < 0 || !holds(fd, str_of(want)))
+        enum answer answer = fd < 0 ? gone_or_unknown() : holds(fd, str_of(want));
+        if (answer == ANSWER_NO)
             continue;
-        if (h->n == IDENTITY_HOLDERS_MAX)
+        if (answer == ANSWER_UNKNOWN)
+            r = err_set(e, ERR_DENIED, "failed to resolve peer binary: PID %u cannot be looked at", pid);
+        else if (h->n == IDENTITY_HOLDERS_MAX)
             r = err_set(e, ERR_DENIED, "inode %u is held by more than %d processes", inode,
                         IDENTITY_HOLDERS_MAX);
         else
@@ -328,25 +342,33 @@ static bool same_file(const struct file_key *a, const struct file_key *b)
            same_time(a->ctime, b->ctime);
 }
 
+static struct file_key key_of(const struct stat *st)
+{
+    return (struct file_key){st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim};
+}
+
 // The hash of what the process runs, read through its exe link, whatever the path leads to by now.
 static enum err_code hash_exe(struct identity_table *t, int proc_fd, char out[static 65], struct err *e)
 {
-    struct stat st;
-    if (fstatat(proc_fd, "exe", &st, 0) < 0)
+    CLEANUP(fd_close) int fd = openat(proc_fd, "exe", O_RDONLY | O_CLOEXEC);
+    struct stat st, after;
+    if (fd < 0 || fstat(fd, &st) < 0)
         return no_hash(e, fd_strerror(errno));
-    const struct file_key key = {st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim};
+    const struct file_key key = key_of(&st);
     for (size_t i = 0; i < t->files_n; i++) {
         if (same_file(&t->files[i].key, &key)) {
             memcpy(out, t->files[i].hash, 65);
             return ERR_OK;
         }
     }
-    CLEANUP(fd_close) int fd = openat(proc_fd, "exe", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return no_hash(e, fd_strerror(errno));
     enum err_code r = sha256(fd, out, e);
     if (r != ERR_OK)
         return r;
+    if (fstat(fd, &after) < 0)
+        return no_hash(e, fd_strerror(errno));
+    const struct file_key again = key_of(&after);
+    if (!same_file(&key, &again))
+        return no_hash(e, "the executable changed while it was read");
     struct known_file *slot = &t->files[t->files_next];
     slot->key = key;
     memcpy(slot->hash, out, 65);
@@ -500,7 +522,8 @@ static bool same_list(const struct str *a, size_t an, const struct str *b, size_
     return same;
 }
 
-// A shell and the subshell it forked differ in nothing that a policy looks at; anything else is ambiguous.
+// Reference 3.1 item 5. A parent that shares a socket with its child is refused: the child has one ancestor
+// more.
 static bool same_label(const struct identity *a, const struct identity *b)
 {
     return str_eq(a->exe, b->exe) && str_eq(str_of(a->hash), str_of(b->hash)) &&

@@ -139,14 +139,16 @@ static enum http1_result request_target(struct scan *s, struct http1_head *h, si
     if (str_eq(h->method, STR("CONNECT"))) {
         h->form = FORM_AUTHORITY;
         h->authority = h->target;
-        return str_has(h->target, '@') || str_has(h->target, '/') ? bad(s, at, "no authority") : HTTP1_DONE;
+        return str_has(h->target, '@') || str_has(h->target, '/') || str_has(h->target, '?')
+                   ? bad(s, at, "no authority")
+                   : HTTP1_DONE;
     }
     if (h->target.p[0] == '/') {
         h->form = FORM_ORIGIN;
         split_query(h, h->target);
         return HTTP1_DONE;
     }
-    if (str_eq(h->target, STR("*"))) {
+    if (str_eq(h->target, STR("*")) && str_eq(h->method, STR("OPTIONS"))) { // RFC 9112 section 3.2.4
         h->form = FORM_ASTERISK;
         h->path = h->target;
         return HTTP1_DONE;
@@ -217,7 +219,7 @@ static enum http1_result field_line(struct scan *s, struct str line, size_t at, 
     ret->value = trim(str_from(line, (size_t)colon + 1));
     for (size_t i = 0; i < ret->value.n; i++)
         if (!is_value_char(ret->value.p[i]))
-            return bad(s, at + (size_t)colon + 1 + i, "a control byte in a header value");
+            return bad(s, (size_t)(ret->value.p - s->all.p) + i, "a control byte in a header value");
     return HTTP1_DONE;
 }
 
@@ -427,7 +429,8 @@ enum http1_result http1_response(struct str in, size_t max, struct str method, s
         r = common(&s, ret, &f);
     if (r != HTTP1_DONE)
         return r;
-    bool bodiless = ret->status < 200 || ret->status == 204 || ret->status == 304 ||
+    bool tunnel = str_eq(method, STR("CONNECT")) && ret->status >= 200 && ret->status < 300;
+    bool bodiless = ret->status < 200 || ret->status == 204 || ret->status == 304 || tunnel ||
                     str_eq(method, STR("HEAD"));
     if (bodiless)
         frame(ret, FRAMING_NONE, 0);

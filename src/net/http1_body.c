@@ -33,7 +33,7 @@ static enum http1_result size_line(struct http1_body *b, struct err *err)
     if (n == 0)
         return bad(err, "a chunk size that is no hex number");
     for (size_t i = n; i < b->line; i++) {
-        char c = b->size_line[i];
+        unsigned char c = (unsigned char)b->size_line[i];
         if (i == n && c != ';' && c != ' ' && c != '\t')
             return bad(err, "a chunk size that is no hex number");
         if (c != '\t' && (c < 0x20 || c == 0x7f))
@@ -78,10 +78,11 @@ static bool is_trailer(struct str line)
     if (colon <= 0)
         return false;
     for (ptrdiff_t i = 0; i < colon; i++)
-        if (line.p[i] <= 0x20 || line.p[i] >= 0x7f)
+        if (!char_is_alpha(line.p[i]) && !char_is_digit(line.p[i]) &&
+            !memchr("!#$%&'*+-.^_`|~", line.p[i], 15))
             return false;
     for (size_t i = (size_t)colon; i < line.n; i++)
-        if (line.p[i] != '\t' && (unsigned char)line.p[i] < 0x20)
+        if (line.p[i] != '\t' && ((unsigned char)line.p[i] < 0x20 || line.p[i] == 0x7f))
             return false;
     return true;
 }
