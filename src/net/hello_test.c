@@ -5,7 +5,7 @@
 #include "tap.h"
 
 // The first flight of a client for `sni` (NULL: none). Returns its length.
-static size_t client_hello(const char *sni, bool h2, char *out, size_t size)
+static size_t client_hello(char *sni, bool h2, char *out, size_t size)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     SSL *ssl = ctx ? SSL_new(ctx) : NULL;
@@ -31,7 +31,7 @@ static void test_real(void)
     char b[4096];
     struct hello h = {};
     struct err e = {};
-    size_t n = client_hello("api.example.test", true, b, sizeof(b));
+    size_t n = client_hello((char[]){"api.example.test"}, true, b, sizeof(b));
     bool ok = tls_hello((struct str){b, n}, &h, &e) == HELLO_DONE;
     tap_ok(ok && str_eq(h.sni, STR("api.example.test")) && h.alpn_h2 && !h.ech,
            "a hello names its server, and HTTP/2");
@@ -67,7 +67,7 @@ static void test_bent(void)
     char b[4096];
     struct hello h = {};
     struct err e = {};
-    size_t n = client_hello("a.test", false, b, sizeof(b));
+    size_t n = client_hello((char[]){"a.test"}, false, b, sizeof(b));
     tap_ok(tls_hello(STR("GET / HTTP/1.1"), &h, &e) == HELLO_NOT_TLS, "HTTP is not TLS");
     tap_ok(tls_hello(STR("\x16\x02\x01"), &h, &e) == HELLO_NOT_TLS, "nor is another major version");
     char *name = memmem(b, n, "a.test", 6);
