@@ -1,7 +1,7 @@
 // cli/answer.h: an explanation as a person and as a program read it.
 #pragma once
 #include "cli/ask.h"
-#include "cli/json_out.h"
+#include "cmd/json_out.h"
 
 void answer_human(const struct ask *k, const struct explanation *x, const struct term *t,
                   struct buf *out) NONNULL;

@@ -2,7 +2,7 @@
 // answer.
 #pragma once
 #include "base/arena.h"
-#include "cli/report.h"
+#include "cmd/report.h"
 #include "cli/request_arg.h"
 #include "policy/explain.h"
 

@@ -1,70 +1,4 @@
-#include "cli/command.h"
-
-const char *const command_table_or_json[] = {"table", "json", NULL};
-
-static const struct opt globals[GLOBALS] = {
-    [GLOBAL_VERBOSE] = {.name = "verbose",
-                        .letter = 'v',
-                        .type = OPT_COUNT,
-                        .repeat = true,
-                        .help = "Say more about what is done, on standard error; -vv says still more"},
-    [GLOBAL_HELP] = {.name = "help", .letter = 'h', .type = OPT_FLAG, .repeat = true, .help = "Print help"},
-    [GLOBAL_VERSION] =
-        {.name = "version", .letter = 'V', .type = OPT_FLAG, .repeat = true, .help = "Print the version"},
-};
-
-static const struct command *const policy_subs[] = {
-    &policy_check_command, &policy_explain_command, &policy_test_command,
-    &policy_fmt_command,   &policy_diff_command,
-};
-
-static const struct example policy_examples[] = {
-    {"Is the file valid?", "openshell policy check policy.yaml"},
-    {"May curl fetch that page?",
-     "openshell policy explain policy.yaml --binary /usr/bin/curl GET https://api.github.com/zen"},
-    {"What does the change open?", "openshell policy diff old.yaml new.yaml"},
-};
-
-static const struct command policy_command = {
-    .name = "policy",
-    .alias = "pol",
-    .section = "SANDBOX COMMANDS",
-    .about = "Check, explain, test, format and compare sandbox policies",
-    .text = "These commands read policy files and need neither a gateway nor a sandbox. They decide with the "
-            "same code "
-            "that decides in a sandbox.",
-    COMMAND_TABLE(examples, policy_examples),
-    COMMAND_TABLE(subs, policy_subs),
-};
-
-static const struct command *const root_subs[] = {&policy_command, &completions_command};
-
-static const struct example root_examples[] = {
-    {"Find mistakes in a policy", "openshell policy check policy.yaml"},
-    {"See why a request is denied",
-     "openshell policy explain policy.yaml --binary /usr/bin/git GET https://github.com/"},
-    {"Complete commands in bash", "source <(openshell completions bash)"},
-};
-
-static const struct command root_command = {
-    .name = "openshell",
-    .alias = "",
-    .about = "Sandboxes for autonomous AI agents, ruled by declarative policies",
-    .text = "OpenShell runs AI agents in sandboxes whose files, processes, network and model calls obey a "
-            "policy.",
-    COMMAND_TABLE(examples, root_examples),
-    COMMAND_TABLE(subs, root_subs),
-};
-
-const struct command *command_root(void)
-{
-    return &root_command;
-}
-
-const struct opt *command_globals(void)
-{
-    return globals;
-}
+#include "cli/commands.h"
 
 // ---- what the interface has beyond the tree above
 // -----------------------------------------------------------
@@ -111,7 +45,7 @@ static bool extend(char path[static COMMAND_PATH_MAX], const char *name)
     return more > 0 && (size_t)more < COMMAND_PATH_MAX - n;
 }
 
-bool command_unbuilt(char path[static COMMAND_PATH_MAX], const char *word)
+static bool command_unbuilt(char *path, const char *word)
 {
     for (size_t i = 0; i < ARRAY_LEN(unbuilts); i++) {
         const struct unbuilt *u = &unbuilts[i];
@@ -126,4 +60,56 @@ bool command_unbuilt(char path[static COMMAND_PATH_MAX], const char *word)
             return extend(path, name.p); // the end of a literal: NUL-terminated
     }
     return false;
+}
+
+// ---- the tree
+// ----
+
+static const struct command *const policy_subs[] = {
+    &policy_check_command, &policy_explain_command, &policy_test_command,
+    &policy_fmt_command,   &policy_diff_command,
+};
+
+static const struct example policy_examples[] = {
+    {"Is the file valid?", "openshell policy check policy.yaml"},
+    {"May curl fetch that page?",
+     "openshell policy explain policy.yaml --binary /usr/bin/curl GET https://api.github.com/zen"},
+    {"What does the change open?", "openshell policy diff old.yaml new.yaml"},
+};
+
+static const struct command policy_command = {
+    .name = "policy",
+    .alias = "pol",
+    .section = "SANDBOX COMMANDS",
+    .about = "Check, explain, test, format and compare sandbox policies",
+    .text = "These commands read policy files and need neither a gateway nor a sandbox. They decide with the "
+            "same code "
+            "that decides in a sandbox.",
+    COMMAND_TABLE(examples, policy_examples),
+    COMMAND_TABLE(subs, policy_subs),
+};
+
+static const struct command *const root_subs[] = {&policy_command, &completions_command};
+
+static const struct example root_examples[] = {
+    {"Find mistakes in a policy", "openshell policy check policy.yaml"},
+    {"See why a request is denied",
+     "openshell policy explain policy.yaml --binary /usr/bin/git GET https://github.com/"},
+    {"Complete commands in bash", "source <(openshell completions bash)"},
+};
+
+static const struct command root_command = {
+    .name = "openshell",
+    .alias = "",
+    .about = "Sandboxes for autonomous AI agents, ruled by declarative policies",
+    .text = "OpenShell runs AI agents in sandboxes whose files, processes, network and model calls obey a "
+            "policy.",
+    COMMAND_TABLE(examples, root_examples),
+    COMMAND_TABLE(subs, root_subs),
+    .unbuilt = command_unbuilt,
+};
+
+const struct command *command_root(void)
+{
+    return &root_command;
 }

@@ -1,4 +1,5 @@
-#include "cli/complete.h"
+#include "cli/commands.h"
+#include "cmd/complete.h"
 
 #include "tap.h"
 

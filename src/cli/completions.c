@@ -1,5 +1,5 @@
-#include "cli/complete.h"
-#include "cli/report.h"
+#include "cmd/complete.h"
+#include "cmd/report.h"
 
 static const struct arg completions_args[] = {
     {.name = "SHELL", .type = OPT_ENUM, .values = complete_shells, .help = "bash, fish, zsh or powershell"},

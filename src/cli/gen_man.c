@@ -1,6 +1,7 @@
 // gen_man DIR: writes every manual page. Run by the build, not installed.
 #include "base/fd.h"
-#include "cli/manpage.h"
+#include "cli/commands.h"
+#include "cmd/manpage.h"
 
 enum { PAGE_MAX = MIB };
 

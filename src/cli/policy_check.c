@@ -1,7 +1,7 @@
-#include "cli/diag_render.h"
-#include "cli/input.h"
-#include "cli/json_out.h"
-#include "cli/policy_file.h"
+#include "cmd/diag_render.h"
+#include "cmd/input.h"
+#include "cmd/json_out.h"
+#include "cmd/policy_file.h"
 #include "policy/hash.h"
 
 enum { HASH_SHOWN = 12 };

@@ -1,6 +1,6 @@
-#include "cli/input.h"
-#include "cli/json_out.h"
-#include "cli/policy_file.h"
+#include "cmd/input.h"
+#include "cmd/json_out.h"
+#include "cmd/policy_file.h"
 #include "policy/diff.h"
 
 enum { DIFF_DIFFERENT = 1, DIFF_TROUBLE = 2 };

@@ -1,6 +1,6 @@
 #include "cli/answer.h"
-#include "cli/input.h"
-#include "cli/policy_file.h"
+#include "cmd/input.h"
+#include "cmd/policy_file.h"
 
 enum {
     OPT_BINARY,

@@ -1,5 +1,5 @@
-#include "cli/input.h"
-#include "cli/policy_file.h"
+#include "cmd/input.h"
+#include "cmd/policy_file.h"
 #include "policy/print.h"
 
 enum {

@@ -1,7 +1,7 @@
 #include "cli/answer.h"
-#include "cli/diag_render.h"
-#include "cli/input.h"
-#include "cli/policy_file.h"
+#include "cmd/diag_render.h"
+#include "cmd/input.h"
+#include "cmd/policy_file.h"
 #include "cli/test_file.h"
 
 #include <limits.h>

@@ -1,7 +1,7 @@
-// cli/manpage.h: manual pages, in mdoc(7), from the tables of command.h.
+// cmd/manpage.h: manual pages, in mdoc(7), from the tables of command.h.
 #pragma once
 #include "base/buf.h"
-#include "cli/command.h"
+#include "cmd/command.h"
 
 // "openshell-policy-check": what the page of path[depth - 1] is called.
 void manpage_name(const struct command *const *path, size_t depth, struct buf *out) NONNULL;

@@ -1,4 +1,4 @@
-// cli/complete.h: shell completion.
+// cmd/complete.h: shell completion.
 //
 // The script that `openshell completions SHELL` prints calls back `COMPLETE=SHELL openshell AT WORD…`, where
 // WORD… are the words of the line, `openshell` first, and AT is the index of the one to complete. The answer
@@ -7,7 +7,7 @@
 // be completed has no candidates.
 #pragma once
 #include "base/buf.h"
-#include "cli/command.h"
+#include "cmd/command.h"
 
 enum shell { SHELL_BASH, SHELL_FISH, SHELL_ZSH, SHELL_POWERSHELL, SHELLS };
 [[nodiscard]] bool complete_shell(const char *name, enum shell *ret) NONNULL;

@@ -1,6 +1,6 @@
-#include "cli/complete.h"
+#include "cmd/complete.h"
 
-#include "cli/args.h"
+#include "cmd/args.h"
 
 const char *const complete_shells[SHELLS + 1] = {
     [SHELL_BASH] = "bash",

@@ -1,4 +1,4 @@
-#include "cli/term.h"
+#include "cmd/term.h"
 
 #include <fcntl.h>
 #include <locale.h>

@@ -1,8 +1,8 @@
-// cli/policy_file.h: a policy file as the commands take it: read, checked, and complained about.
+// cmd/policy_file.h: a policy file as the commands take it: read, checked, and complained about.
 #pragma once
 #include "base/arena.h"
 #include "base/buf.h"
-#include "cli/report.h"
+#include "cmd/report.h"
 #include "policy/diag.h"
 #include "policy/load.h"
 #include "policy/snapshot.h"

@@ -1,4 +1,4 @@
-// cli/report.h: what a running command has at hand, and how it says that something failed.
+// cmd/report.h: what a running command has at hand, and how it says that something failed.
 //
 // Results go to cli->out and reach standard output when cli_flush() is called, at the latest at the end. A
 // failure is one framed report on standard error (reference: CLI 1.6):
@@ -8,8 +8,8 @@
 #pragma once
 #include "base/buf.h"
 #include "base/log.h"
-#include "cli/args.h"
-#include "cli/term.h"
+#include "cmd/args.h"
+#include "cmd/term.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 

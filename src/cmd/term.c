@@ -1,4 +1,4 @@
-#include "cli/term.h"
+#include "cmd/term.h"
 
 #include <sys/ioctl.h>
 #include <unistd.h>

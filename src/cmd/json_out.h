@@ -1,9 +1,9 @@
-// cli/json_out.h: JSON results: keys in alphabetical order, two-space indentation, a newline at the end
+// cmd/json_out.h: JSON results: keys in alphabetical order, two-space indentation, a newline at the end
 // (reference: CLI 1.4).
 #pragma once
 #include <jansson.h>
 
-#include "cli/report.h"
+#include "cmd/report.h"
 
 static inline void json_freep(json_t **j)
 {

@@ -1,4 +1,4 @@
-// cli/term.h: what a stream can show. Colour only on a terminal, and not with NO_COLOR (no-color.org).
+// cmd/term.h: what a stream can show. Colour only on a terminal, and not with NO_COLOR (no-color.org).
 #pragma once
 #include "base/buf.h"
 

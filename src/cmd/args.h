@@ -1,10 +1,10 @@
-// cli/args.h: the words of a command line, checked against the tables of command.h.
+// cmd/args.h: the words of a command line, checked against the tables of command.h.
 //
 // GNU long options, spelled in full: `--opt value`, `--opt=value`; letters: `-o value`, `-ovalue`, `-vv`;
 // `--` ends options. Options may stand between arguments. A value of its own word does not begin with '-',
 // save "-" itself.
 #pragma once
-#include "cli/command.h"
+#include "cmd/command.h"
 
 enum args_result {
     ARGS_RUN,     // a->cmd->run

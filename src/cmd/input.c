@@ -1,4 +1,4 @@
-#include "cli/input.h"
+#include "cmd/input.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,9 @@
-#include "cli/policy_file.h"
+#include "cmd/policy_file.h"
 
 #include <unistd.h>
 
-#include "cli/diag_render.h"
-#include "cli/input.h"
+#include "cmd/diag_render.h"
+#include "cmd/input.h"
 
 void policy_file_init(struct policy_file *f)
 {

@@ -1,4 +1,4 @@
-#include "cli/args.h"
+#include "cmd/args.h"
 
 #include "base/utf8.h"
 #include "policy/diag.h"
@@ -232,7 +232,7 @@ static enum args_result parse_unbuilt(struct args *a, struct words *w)
 {
     while (w->at < w->n) {
         const char *word = w->v[w->at++];
-        if (word[0] != '-' && !command_unbuilt(a->unbuilt, word))
+        if (word[0] != '-' && !a->path[0]->unbuilt(a->unbuilt, word))
             break;
     }
     return ARGS_UNBUILT;
@@ -247,10 +247,11 @@ static enum args_result parse_word(struct args *a, const char *word, struct word
             a->path[a->depth++] = a->cmd = sub;
             return ARGS_RUN;
         }
+        bool (*unbuilt)(char *path, const char *word) = a->path[0]->unbuilt;
         a->unbuilt[0] = '\0';
-        for (size_t i = 1; i < a->depth; i++)
-            (void)command_unbuilt(a->unbuilt, a->path[i]->name);
-        return command_unbuilt(a->unbuilt, word) ? parse_unbuilt(a, w) : unknown_sub(a, word);
+        for (size_t i = 1; unbuilt && i < a->depth; i++)
+            (void)unbuilt(a->unbuilt, a->path[i]->name);
+        return unbuilt && unbuilt(a->unbuilt, word) ? parse_unbuilt(a, w) : unknown_sub(a, word);
     }
     size_t i = a->words_n < cmd->args_n ? a->words_n : cmd->args_n - 1;
     if (cmd->args_n == 0 || (a->words_n >= cmd->args_n && !cmd->args[i].repeat))

@@ -1,4 +1,4 @@
-// cli/input.h: files that commands read, and the one way in which they are replaced.
+// cmd/input.h: files that commands read, and the one way in which they are replaced.
 #pragma once
 #include "base/buf.h"
 

@@ -1,4 +1,4 @@
-// cli/diag_render.h: diagnostics as compilers print them, with the line they are about.
+// cmd/diag_render.h: diagnostics as compilers print them, with the line they are about.
 //
 //     error: unknown key 'hots'
 //       --> p.yaml:7:9  network_policies.gh.endpoints[0].hots
@@ -10,7 +10,7 @@
 // lines cut around the place.
 #pragma once
 #include "base/buf.h"
-#include "cli/term.h"
+#include "cmd/term.h"
 #include "policy/diag.h"
 
 enum { DIAG_TAB = 4 };

@@ -1,4 +1,4 @@
-// cli/command.h: commands, options and arguments as tables. The parser, the help pages, the manual and shell
+// cmd/command.h: commands, options and arguments as tables. The parser, the help pages, the manual and shell
 // completion all read the same rows, so none of them can say something that another does not do.
 #pragma once
 #include "base/base.h"
@@ -59,6 +59,10 @@ struct command {
     const struct command *const *subs;
     size_t subs_n;
     int (*run)(struct cli *cli, const struct args *a); // the exit status; NULL for a group
+    // Of the root only, NULL for none: commands of the interface that this program does not have yet. `path`
+    // holds those found so far ("" or "sandbox"); true: `word` (or its alias) continues it, and `path` now
+    // says so.
+    bool (*unbuilt)(char *path, const char *word);
 };
 
 enum {
@@ -69,20 +73,8 @@ enum {
 // The rows of a table and how many: COMMAND_TABLE(args, check_args).
 #define COMMAND_TABLE(member, table) .member = (table), .member##_n = ARRAY_LEN(table)
 
-// The tree that is built.
-[[nodiscard]] const struct command *command_root(void);
-
 // -v, -h and -V, which every command takes before and after its name.
 enum { GLOBAL_VERBOSE, GLOBAL_HELP, GLOBAL_VERSION, GLOBALS };
 [[nodiscard]] const struct opt *command_globals(void);
 
-// The interface has commands that this program does not have yet. `path` holds those found so far ("" or
-// "sandbox"); true: `word` (or its alias) continues it, and `path` now says so.
-[[nodiscard]] bool command_unbuilt(char path[static COMMAND_PATH_MAX], const char *word) NONNULL;
-
-// One object for each command, in the file of its name.
-extern const struct command policy_check_command, policy_explain_command, policy_test_command,
-    policy_fmt_command, policy_diff_command, completions_command;
-
-// Values that several commands take.
-extern const char *const command_table_or_json[];
+extern const char *const command_table_or_json[]; // values that several commands take

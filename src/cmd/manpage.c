@@ -1,6 +1,6 @@
-#include "cli/manpage.h"
+#include "cmd/manpage.h"
 
-#include "cli/args.h"
+#include "cmd/args.h"
 
 #define MANPAGE_DATE "November 23, 2026" // of the last change to what the pages say
 

@@ -1,4 +1,4 @@
-#include "cli/diag_render.h"
+#include "cmd/diag_render.h"
 
 #include <locale.h>
 

@@ -1,7 +1,7 @@
-// cli/help.h: help pages from the tables of command.h.
+// cmd/help.h: help pages from the tables of command.h.
 #pragma once
-#include "cli/args.h"
-#include "cli/term.h"
+#include "cmd/args.h"
+#include "cmd/term.h"
 
 // "openshell policy check [OPTIONS] <FILE>..."
 void help_usage(const struct command *const *path, size_t depth, struct buf *out) NONNULL;

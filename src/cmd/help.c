@@ -1,4 +1,4 @@
-#include "cli/help.h"
+#include "cmd/help.h"
 
 enum {
     COLUMN_MAX = 30, // where descriptions begin at the latest

@@ -1,11 +1,11 @@
-#include "cli/report.h"
+#include "cmd/report.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include "base/utf8.h"
-#include "cli/help.h"
+#include "cmd/help.h"
 
 enum { REPORT_MAX = 64 * KIB };
 
