@@ -1,6 +1,6 @@
 // Both directions of a tunnel from one thread. Each has a pipe or a buffer between its ends: reading stops
 // while it holds something that the other side does not take, so a slow reader slows its writer and nothing
-// grows.
+// grows. Only poll(2) waits, for both at once, so a stuck way leaves the other running.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -11,15 +11,20 @@
 #include "net/stream.h"
 #include "net/stream_wait.h"
 
-enum { BUFFER = 64 * KIB, PIPE = 256 * KIB };
+enum {
+    BUFFER = 32 * KIB, // two TLS records
+    PIPE = 256 * KIB,
+    TURNS = 32, // steps of one way in a row
+};
 
 struct way {
     struct stream *from, *to;
     bool spliced;
     int pipe[2];
-    size_t held; // in the pipe
-    bool ended;  // from has ended, and to was told
-    char *buf;   // not spliced
+    char *buf;   // where not spliced
+    size_t off;  // into buf
+    size_t held; // bytes read and not yet written, in the pipe or at buf + off
+    enum { WAY_FLOWS, WAY_ENDING, WAY_ENDED } state; // ending: `from` has ended, `to` is still to be told
     uint64_t *count;
 };
 
@@ -47,97 +52,122 @@ static void way_close(struct way *w)
     free(w->buf);
 }
 
-static enum err_code end(struct way *w, const struct wait *wait, struct err *e)
-{
-    w->ended = true;
-    return stream_end(w->to, wait, e);
-}
-
 static enum err_code sock_error(struct err *e)
 {
     return err_set(e, ERR_UNAVAILABLE, "relay: %s", fd_strerror(errno));
 }
 
-// Moves what moves without waiting. *moved: something did.
-static enum err_code way_splice(struct way *w, const struct wait *wait, bool *moved, struct err *e)
+// The three steps of a way. None waits: ERR_TIMEOUT means not now.
+static const struct wait now = {.deadline_ns = DEADLINE_NOW, .cancel_fd = -1};
+
+static enum err_code spliced(ssize_t n, struct err *e)
 {
-    for (int turn = 0; turn < 16; turn++) { // then the other way has its turn
-        if (w->held == 0) {
-            ssize_t n = splice(w->from->fd, NULL, w->pipe[1], NULL, PIPE, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-            if (n == 0) {
-                *moved = true;
-                return end(w, wait, e);
-            }
-            if (n < 0)
-                return errno == EAGAIN || errno == EINTR ? ERR_OK : sock_error(e);
-            w->held = (size_t)n;
-        }
-        ssize_t n = splice(w->pipe[0], NULL, w->to->fd, NULL, w->held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-        if (n < 0)
-            return errno == EAGAIN || errno == EINTR ? ERR_OK : sock_error(e);
-        w->held -= (size_t)n;
-        *w->count += (uint64_t)n;
+    if (n >= 0)
+        return ERR_OK;
+    return errno == EAGAIN || errno == EINTR ? ERR_TIMEOUT : sock_error(e);
+}
+
+static enum err_code take(struct way *w, struct err *e)
+{
+    enum err_code r;
+    if (w->spliced) {
+        ssize_t n = splice(w->from->fd, NULL, w->pipe[1], NULL, PIPE, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        r = spliced(n, e);
+        w->held = n > 0 ? (size_t)n : 0;
+    } else {
+        w->off = 0;
+        r = stream_read(w->from, w->buf, BUFFER, &w->held, &now, e);
+    }
+    if (r == ERR_OK && w->held == 0)
+        w->state = WAY_ENDING;
+    return r;
+}
+
+static enum err_code give(struct way *w, struct err *e)
+{
+    enum err_code r;
+    size_t n = 0;
+    if (w->spliced) {
+        ssize_t sent = splice(w->pipe[0], NULL, w->to->fd, NULL, w->held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        r = spliced(sent, e);
+        n = sent > 0 ? (size_t)sent : 0;
+    } else {
+        r = stream_write_some(w->to, (struct str){w->buf + w->off, w->held}, &n, &now, e);
+    }
+    if (r != ERR_OK)
+        return r;
+    w->off += n;
+    w->held -= n;
+    *w->count += n;
+    return ERR_OK;
+}
+
+static enum err_code end(struct way *w, struct err *e)
+{
+    enum err_code r = stream_end(w->to, &now, e);
+    if (r == ERR_OK)
+        w->state = WAY_ENDED;
+    return r;
+}
+
+// Moves what moves without waiting. *moved: something did.
+static enum err_code way_move(struct way *w, bool *moved, struct err *e)
+{
+    for (int turn = 0; turn < TURNS && w->state != WAY_ENDED; turn++) { // then the other way has its turn
+        enum err_code r = w->held > 0 ? give(w, e) : w->state == WAY_ENDING ? end(w, e) : take(w, e);
+        if (r == ERR_TIMEOUT)
+            return ERR_OK;
+        if (r != ERR_OK)
+            return r;
         *moved = true;
     }
     return ERR_OK;
 }
 
-// Through a filter (TLS): one read, and all of it written; the write may wait.
-static enum err_code way_copy(struct way *w, const struct wait *wait, bool *moved, struct err *e)
+static bool wants_write(const struct way *w)
 {
-    struct wait now = {.deadline_ns = clock_ns(), .cancel_fd = -1};
-    size_t n;
-    enum err_code r = stream_read(w->from, w->buf, BUFFER, &n, &now, e);
-    if (r == ERR_TIMEOUT) // part of a record: nothing yet
-        return ERR_OK;
-    if (r != ERR_OK)
-        return r;
-    *moved = true;
-    if (n == 0)
-        return end(w, wait, e);
-    *w->count += n;
-    return stream_write(w->to, (struct str){w->buf, n}, wait, e);
+    return w->held > 0 || w->state == WAY_ENDING;
 }
 
-static bool is_ready(const struct way *w, const struct pollfd *from, const struct pollfd *to)
+static bool wants_read(const struct way *w)
 {
-    if (w->ended)
-        return false;
-    if (w->spliced)
-        return w->held > 0 ? to->revents & (POLLOUT | POLLERR | POLLHUP) : from->revents != 0;
-    return from->revents != 0 || stream_pending(w->from) > 0;
+    return w->held == 0 && w->state == WAY_FLOWS;
+}
+
+static bool is_pending(const struct way *w)
+{
+    return wants_read(w) && stream_pending(w->from) > 0;
 }
 
 static short events_of(const struct way *out, const struct way *in)
 {
-    bool read = !out->ended && !(out->spliced && out->held > 0);
-    bool write = !in->ended && in->spliced && in->held > 0;
-    return (short)((read ? POLLIN : 0) | (write ? POLLOUT : 0));
+    return (short)((wants_read(out) ? POLLIN : 0) | (wants_write(in) ? POLLOUT : 0));
 }
 
 static enum err_code relay_loop(struct way w[static 2], int idle_ms, const struct wait *wait, struct err *e)
 {
     int64_t quiet = idle_ms > 0 ? deadline_in_ms(idle_ms) : DEADLINE_NEVER;
-    while (!w[0].ended || !w[1].ended) {
+    while (w[0].state != WAY_ENDED || w[1].state != WAY_ENDED) {
         struct pollfd p[3] = {{.fd = w[0].from->fd, .events = events_of(&w[0], &w[1])},
                               {.fd = w[1].from->fd, .events = events_of(&w[1], &w[0])},
                               {.fd = wait->cancel_fd, .events = POLLIN}};
         for (int i = 0; i < 2; i++)
             if (p[i].events == 0)
                 p[i].fd = -1; // or its hang-up would be reported for ever
-        bool pending = (!w[0].ended && stream_pending(w[0].from) > 0) ||
-                       (!w[1].ended && stream_pending(w[1].from) > 0);
-        if (poll(p, 3, pending ? 0 : deadline_left_ms(quiet)) < 0 && errno != EINTR)
-            return sock_error(e);
+        bool pending = is_pending(&w[0]) || is_pending(&w[1]);
+        if (poll(p, 3, pending ? 0 : deadline_left_ms(quiet)) < 0) {
+            if (errno != EINTR)
+                return sock_error(e);
+            continue; // revents are not set
+        }
         if (p[2].revents)
             return err_set(e, ERR_DENIED, "cancelled");
         bool moved = false;
         for (int i = 0; i < 2; i++) {
-            if (!is_ready(&w[i], &p[i], &p[1 - i]))
+            bool ready = wants_write(&w[i]) ? p[1 - i].revents != 0 : p[i].revents != 0 || is_pending(&w[i]);
+            if (!ready)
                 continue;
-            struct wait step = {.deadline_ns = quiet, .cancel_fd = wait->cancel_fd};
-            enum err_code r = w[i].spliced ? way_splice(&w[i], &step, &moved, e)
-                                           : way_copy(&w[i], &step, &moved, e);
+            enum err_code r = way_move(&w[i], &moved, e);
             if (r != ERR_OK)
                 return r;
         }

@@ -19,7 +19,20 @@ enum err_code stream_read(struct stream *s, void *p, size_t n, size_t *ret, cons
 
 enum err_code stream_write(struct stream *s, struct str bytes, const struct wait *w, struct err *e)
 {
-    return s->ops->write(s, bytes, w, e);
+    while (bytes.n > 0) {
+        size_t n;
+        enum err_code r = s->ops->write(s, bytes, &n, w, e);
+        if (r != ERR_OK)
+            return r;
+        bytes = str_from(bytes, n);
+    }
+    return ERR_OK;
+}
+
+enum err_code stream_write_some(struct stream *s, struct str bytes, size_t *ret, const struct wait *w,
+                                struct err *e)
+{
+    return s->ops->write(s, bytes, ret, w, e);
 }
 
 enum err_code stream_end(struct stream *s, const struct wait *w, struct err *e)
@@ -40,6 +53,8 @@ void stream_free(struct stream *s)
 
 enum err_code stream_poll(int fd, short events, const struct wait *w, struct err *e)
 {
+    if (w->deadline_ns == DEADLINE_NOW) // the caller has just tried
+        return err_set(e, ERR_TIMEOUT, "timed out");
     struct pollfd p[2] = {{.fd = fd, .events = events}, {.fd = w->cancel_fd, .events = POLLIN}};
     for (;;) {
         int n = poll(p, 2, deadline_left_ms(w->deadline_ns));
@@ -83,13 +98,14 @@ static enum err_code sock_read(struct stream *s, void *p, size_t n, size_t *ret,
     }
 }
 
-static enum err_code sock_write(struct stream *s, struct str bytes, const struct wait *w, struct err *e)
+static enum err_code sock_write(struct stream *s, struct str bytes, size_t *ret, const struct wait *w,
+                                struct err *e)
 {
-    while (bytes.n > 0) {
+    for (;;) {
         ssize_t sent = send(s->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
         if (sent >= 0) {
-            bytes = str_from(bytes, (size_t)sent);
-            continue;
+            *ret = (size_t)sent;
+            return ERR_OK;
         }
         if (errno == EINTR)
             continue;
@@ -99,7 +115,6 @@ static enum err_code sock_write(struct stream *s, struct str bytes, const struct
         if (r != ERR_OK)
             return r;
     }
-    return ERR_OK;
 }
 
 static enum err_code sock_end(struct stream *s, const struct wait *w, struct err *e)
@@ -167,9 +182,10 @@ static enum err_code pre_read(struct stream *s, void *p, size_t n, size_t *ret, 
     return ERR_OK;
 }
 
-static enum err_code pre_write(struct stream *s, struct str bytes, const struct wait *w, struct err *e)
+static enum err_code pre_write(struct stream *s, struct str bytes, size_t *ret, const struct wait *w,
+                               struct err *e)
 {
-    return stream_write(of(s)->below, bytes, w, e);
+    return stream_write_some(of(s)->below, bytes, ret, w, e);
 }
 
 static enum err_code pre_end(struct stream *s, const struct wait *w, struct err *e)

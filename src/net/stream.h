@@ -7,6 +7,8 @@
 #include "base/base.h"
 #include "net/ip.h"
 
+#define DEADLINE_NOW INT64_MIN // do not wait: what would block is ERR_TIMEOUT at once
+
 struct wait {
     int64_t deadline_ns; // base/clock.h; DEADLINE_NEVER: none
     int cancel_fd;       // readable means give up; -1: none
@@ -16,7 +18,8 @@ struct stream;
 struct stream_ops {
     enum err_code (*read)(struct stream *s, void *p, size_t n, size_t *ret, const struct wait *w,
                           struct err *e);
-    enum err_code (*write)(struct stream *s, struct str bytes, const struct wait *w, struct err *e);
+    enum err_code (*write)(struct stream *s, struct str bytes, size_t *ret, const struct wait *w,
+                           struct err *e);
     enum err_code (*end)(struct stream *s, const struct wait *w, struct err *e);
     size_t (*pending)(const struct stream *s);
     void (*free)(struct stream *s);
@@ -35,10 +38,17 @@ enum err_code stream_read(struct stream *s, void *p, size_t n, size_t *ret, cons
 // Writes all of it, or fails as above; how much went out before a failure is not known.
 enum err_code stream_write(struct stream *s, struct str bytes, const struct wait *w, struct err *e) NONNULL;
 
-// Ends our direction: close_notify, then shutdown(SHUT_WR). Reading goes on.
+// Writes 1..n bytes of n > 0. After ERR_TIMEOUT the next write must begin with the same bytes: TLS may have
+// sealed them into a record already, of which a part is out.
+enum err_code stream_write_some(struct stream *s, struct str bytes, size_t *ret, const struct wait *w,
+                                struct err *e) NONNULL;
+
+// Ends our direction: close_notify, then shutdown(SHUT_WR). Reading goes on. After ERR_TIMEOUT it may be
+// called again.
 enum err_code stream_end(struct stream *s, const struct wait *w, struct err *e) NONNULL;
 
-// Bytes that a read would give without touching the socket: ask before poll(2).
+// Bytes that a read may give without touching the socket: ask before poll(2). A part of a TLS record, which
+// a read has found to be one, does not count.
 [[nodiscard]] size_t stream_pending(const struct stream *s) NONNULL;
 
 void stream_free(struct stream *s); // closes, aborting what is not ended; NULL is fine
@@ -61,7 +71,8 @@ enum err_code stream_dial(const struct ip *addrs, size_t n, uint16_t port, const
                           struct stream **ret, size_t *ret_used, struct err *e) NONNULL;
 
 // Copies both ways until both sides ended, one failed, or `w` says stop (w->deadline_ns is ignored; idle_ms >
-// 0 ends a relay on which nothing moved for so long). Plain sockets without pending bytes are spliced through
-// pipes. Byte counts go to counts[0] (a to b) and counts[1], also on failure. ERR_DENIED: cancelled.
+// 0 ends a relay on which nothing moved for so long). Neither way ever waits for the other. Plain sockets are
+// spliced through pipes; splice(2) knows no MSG_NOSIGNAL, so the process must ignore SIGPIPE. Byte counts go
+// to counts[0] (a to b) and counts[1], also on failure. ERR_DENIED: cancelled.
 enum err_code stream_relay(struct stream *a, struct stream *b, int idle_ms, const struct wait *w,
                            uint64_t counts[static 2], struct err *e) NONNULL;

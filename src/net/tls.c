@@ -1,24 +1,29 @@
-// TLS as a filter over any stream. OpenSSL reads and writes through a BIO that calls the stream below with
-// the caller's deadline and cancel fd; when those end a read, OpenSSL sees "try again", keeps its state, and
-// the caller gets the reason.
+// TLS as a filter over any stream. OpenSSL reads and writes through a BIO that calls the stream below without
+// waiting; where that would block, OpenSSL keeps its state and says so, and the wait is here, with the
+// caller's deadline and cancel fd. So an idle connection holds no record buffers (SSL_MODE_RELEASE_BUFFERS).
 #include "net/tls.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <poll.h>
 
+#include "net/stream_wait.h"
 #include "net/tls_internal.h"
 
 struct tls {
     struct stream s;
     SSL *ssl;
     struct stream *below;
-    bool owns_below;         // from the end of a successful handshake
-    const struct wait *wait; // of the present call
-    struct err *err;         // ditto
+    bool owns_below; // from the end of a successful handshake
+    bool starved;    // the last read below would have blocked: what OpenSSL holds is a part of a record
+    bool ended;      // close_notify is out
+    struct err *err; // of the present call
     enum err_code below_code;
     bool below_ended;
 };
+
+static const struct wait now = {.deadline_ns = DEADLINE_NOW, .cancel_fd = -1};
 
 // ---- the BIO
 // ------------------------------------------------------------------------------------------------
@@ -28,8 +33,9 @@ static int bio_read(BIO *b, char *p, int n)
     struct tls *t = BIO_get_data(b);
     size_t got = 0;
     BIO_clear_retry_flags(b);
-    t->below_code = stream_read(t->below, p, (size_t)n, &got, t->wait, t->err);
-    if (t->below_code == ERR_TIMEOUT || t->below_code == ERR_DENIED)
+    t->below_code = stream_read(t->below, p, (size_t)n, &got, &now, t->err);
+    t->starved = t->below_code == ERR_TIMEOUT;
+    if (t->starved)
         BIO_set_retry_read(b);
     if (t->below_code != ERR_OK)
         return -1;
@@ -40,9 +46,12 @@ static int bio_read(BIO *b, char *p, int n)
 static int bio_write(BIO *b, const char *p, int n)
 {
     struct tls *t = BIO_get_data(b);
+    size_t sent = 0;
     BIO_clear_retry_flags(b);
-    t->below_code = stream_write(t->below, (struct str){p, (size_t)n}, t->wait, t->err);
-    return t->below_code == ERR_OK ? n : -1;
+    t->below_code = stream_write_some(t->below, (struct str){p, (size_t)n}, &sent, &now, t->err);
+    if (t->below_code == ERR_TIMEOUT)
+        BIO_set_retry_write(b);
+    return t->below_code == ERR_OK ? (int)sent : -1;
 }
 
 static long bio_ctrl(BIO *b, int cmd, long num, void *ptr)
@@ -68,6 +77,16 @@ static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
 bool tls_library_init(void)
 {
     return CRYPTO_THREAD_run_once(&once, method_init) && bio_method;
+}
+
+void tls_ctx_tune(SSL_CTX *ctx)
+{
+    // Read-ahead: one recv(2) for what has come, not two for each record. Partial writes: a record at a time,
+    // so that a write that would block can be left and taken up again.
+    SSL_CTX_set_read_ahead(ctx, 1);
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 }
 
 // ---- errors
@@ -99,13 +118,21 @@ static enum err_code failed(struct tls *t, int ret, const char *what, struct err
     return tls_error(what, ERR_UNAVAILABLE, e);
 }
 
-static void begin(struct tls *t, const struct wait *w, struct err *e)
+static void begin(struct tls *t, struct err *e)
 {
-    t->wait = w;
     t->err = e;
     t->below_code = ERR_OK;
     t->below_ended = false;
     ERR_clear_error();
+}
+
+// After a call of OpenSSL that returned `ret`: ERR_OK once it may be tried again.
+static enum err_code again(struct tls *t, int ret, const char *what, const struct wait *w, struct err *e)
+{
+    int kind = SSL_get_error(t->ssl, ret);
+    if (kind != SSL_ERROR_WANT_READ && kind != SSL_ERROR_WANT_WRITE)
+        return failed(t, ret, what, e);
+    return stream_poll(t->s.fd, kind == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, w, e);
 }
 
 // ---- the filter
@@ -120,42 +147,59 @@ static enum err_code tls_read(struct stream *s, void *p, size_t n, size_t *ret, 
                               struct err *e)
 {
     struct tls *t = of(s);
-    begin(t, w, e);
-    int r = SSL_read_ex(t->ssl, p, n, ret);
-    if (r == 1)
-        return ERR_OK;
-    if (SSL_get_error(t->ssl, r) == SSL_ERROR_ZERO_RETURN) {
-        *ret = 0;
-        return ERR_OK;
+    for (;;) {
+        begin(t, e);
+        int r = SSL_read_ex(t->ssl, p, n, ret);
+        if (r == 1)
+            return ERR_OK;
+        if (SSL_get_error(t->ssl, r) == SSL_ERROR_ZERO_RETURN) {
+            *ret = 0;
+            return ERR_OK;
+        }
+        enum err_code code = again(t, r, "TLS read", w, e);
+        if (code != ERR_OK)
+            return code;
     }
-    return failed(t, r, "TLS read", e);
 }
 
-static enum err_code tls_write(struct stream *s, struct str bytes, const struct wait *w, struct err *e)
+static enum err_code tls_write(struct stream *s, struct str bytes, size_t *ret, const struct wait *w,
+                               struct err *e)
 {
     struct tls *t = of(s);
-    if (bytes.n == 0)
-        return ERR_OK;
-    begin(t, w, e);
-    size_t sent;
-    int r = SSL_write_ex(t->ssl, bytes.p, bytes.n, &sent);
-    return r == 1 ? ERR_OK : failed(t, r, "TLS write", e);
+    for (;;) {
+        begin(t, e);
+        int r = SSL_write_ex(t->ssl, bytes.p, bytes.n, ret); // one record
+        if (r == 1)
+            return ERR_OK;
+        enum err_code code = again(t, r, "TLS write", w, e);
+        if (code != ERR_OK)
+            return code;
+    }
 }
 
 static enum err_code tls_end(struct stream *s, const struct wait *w, struct err *e)
 {
     struct tls *t = of(s);
-    begin(t, w, e);
-    if (SSL_is_init_finished(t->ssl))
-        (void)SSL_shutdown(t->ssl); // sends close_notify; what the peer says is read, not waited for
-    ERR_clear_error();
+    while (!t->ended && SSL_is_init_finished(t->ssl)) {
+        begin(t, e);
+        int r = SSL_shutdown(t->ssl); // sends close_notify; what the peer says is read, not waited for
+        t->ended = r >= 0;
+        if (r < 0) {
+            enum err_code code = again(t, r, "TLS close", w, e);
+            if (code != ERR_OK)
+                return code;
+        }
+    }
     return stream_end(t->below, w, e);
 }
 
 static size_t tls_pending(const struct stream *s)
 {
     const struct tls *t = (const struct tls *)(const void *)s;
-    return SSL_has_pending(t->ssl) ? 1 + (size_t)SSL_pending(t->ssl) : stream_pending(t->below);
+    size_t ready = (size_t)SSL_pending(t->ssl);
+    if (ready > 0 || t->starved)
+        return ready;
+    return SSL_has_pending(t->ssl) ? 1 : stream_pending(t->below);
 }
 
 static void tls_stream_free(struct stream *s)
@@ -189,10 +233,15 @@ static struct tls *tls_new(SSL_CTX *ctx, struct stream *below, struct err *e)
 
 static enum err_code handshake(struct tls *t, const struct wait *w, const char *what, struct err *e)
 {
-    begin(t, w, e);
-    int r = SSL_do_handshake(t->ssl);
-    if (r != 1)
-        return failed(t, r, what, e);
+    for (;;) {
+        begin(t, e);
+        int r = SSL_do_handshake(t->ssl);
+        if (r == 1)
+            break;
+        enum err_code code = again(t, r, what, w, e);
+        if (code != ERR_OK)
+            return code;
+    }
     t->owns_below = true;
     return ERR_OK;
 }
@@ -251,7 +300,8 @@ static bool client_name(SSL *ssl, struct str host)
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
     if (ip_parse(host, &ip, &ignored) == ERR_OK)
         return X509_VERIFY_PARAM_set1_ip(param, ip.b, ip.family == 4 ? 4 : 16) == 1;
-    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+                                               X509_CHECK_FLAG_NEVER_CHECK_SUBJECT); // RFC 9525 section 2
     return SSL_set_tlsext_host_name(ssl, name) == 1 && X509_VERIFY_PARAM_set1_host(param, name, 0) == 1;
 }
 

@@ -12,7 +12,8 @@
 #include "net/tls_internal.h"
 
 enum {
-    BUCKETS = 2048, // twice TLS_LEAVES_MAX
+    BUCKETS = 2048,     // twice TLS_LEAVES_MAX
+    SESSIONS_MAX = 256, // of clients that know no tickets
     CA_DAYS = 365,
     LEAF_DAYS = 30,
     LEAF_FRESH_S = 24 * 3600, // a cached leaf is made anew after that long
@@ -242,7 +243,9 @@ static int on_servername(SSL *ssl, int *alert, void *arg)
     struct err ignored;
     if (!sni || !x)
         return SSL_TLSEXT_ERR_NOACK;
-    if (host_parse(str_of(sni), &name, &ignored) == ERR_OK && str_eq(host_str(&name), x->host))
+    bool same = host_parse(str_of(sni), &name, &ignored) == ERR_OK && str_eq(host_str(&name), x->host);
+    if (same ||
+        str_eq_ci(str_of(sni), x->host)) // a literal is no server name (RFC 6066 section 3), but some say it
         return SSL_TLSEXT_ERR_OK;
     x->refused = true;
     *alert = SSL_AD_UNRECOGNIZED_NAME;
@@ -269,8 +272,9 @@ static SSL_CTX *server_ctx(void)
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     if (!ctx)
         return NULL;
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    tls_ctx_tune(ctx);
+    (void)SSL_CTX_sess_set_cache_size(ctx, SESSIONS_MAX);
+    (void)SSL_CTX_set_num_tickets(ctx, 1); // a resumed connection gets the next one
     SSL_CTX_set_tlsext_servername_callback(ctx, on_servername);
     SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
     if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&

@@ -58,8 +58,10 @@ SSL_SESSION *tls_client_session(struct tls_client *c, const struct tls_session_k
     SSL_SESSION *session = NULL;
     (void)pthread_mutex_lock(&c->lock);
     if (c->slots[at].session && str_eq(str_of(c->slots[at].key.text), str_of(k->text))) {
-        session = c->slots[at].session;
-        c->slots[at].session = NULL;
+        bool once_only = SSL_SESSION_get_protocol_version(c->slots[at].session) == TLS1_3_VERSION;
+        session = once_only ? c->slots[at].session : SSL_SESSION_dup(c->slots[at].session);
+        if (once_only)
+            c->slots[at].session = NULL;
     }
     (void)pthread_mutex_unlock(&c->lock);
     return session;
@@ -96,7 +98,7 @@ bool tls_client_remember(struct tls_client *c, SSL *ssl, const struct tls_sessio
 // trust than was asked for.
 static enum err_code trust(SSL_CTX *ctx, struct str pem, struct err *e)
 {
-    BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+    BIO *bio = BIO_new_mem_buf(pem.n > 0 ? pem.p : "", (int)pem.n);
     X509_STORE *store = SSL_CTX_get_cert_store(ctx);
     size_t n = 0;
     bool ok = bio;
@@ -134,8 +136,9 @@ enum err_code tls_client_new(struct str pem, struct tls_client **ret, struct err
         return r;
     }
     SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER, NULL);
-    SSL_CTX_set_mode(c->ctx, SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_options(c->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    tls_ctx_tune(c->ctx);
+    // What the bundle holds is trusted, whether it signed itself or not.
+    (void)X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(c->ctx), X509_V_FLAG_PARTIAL_CHAIN);
     (void)SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(c->ctx, on_session);
     *ret = c;

@@ -7,6 +7,8 @@
 
 [[nodiscard]] bool tls_library_init(void); // once for the process; safe to repeat
 
+void tls_ctx_tune(SSL_CTX *ctx) NONNULL; // what both sides want
+
 // Words for OpenSSL's last error, which is cleared.
 enum err_code tls_error(const char *what, enum err_code code, struct err *e) NONNULL;
 
@@ -27,8 +29,8 @@ struct tls_session_key {
 };
 void tls_session_key_set(struct tls_session_key *k, struct str host, uint16_t port, bool h2) NONNULL;
 [[nodiscard]] SSL_CTX *tls_client_ctx(struct tls_client *c) NONNULL;
-// A session to resume, taken out of the store (a TLS 1.3 ticket is for one use, RFC 8446 appendix C.4); NULL:
-// none.
+// A session to resume, for the caller to free; NULL: none. A TLS 1.3 ticket is taken out of the store, for it
+// is for one use (RFC 8446 appendix C.4); of a TLS 1.2 session, which a server need not renew, it is a copy.
 [[nodiscard]] SSL_SESSION *tls_client_session(struct tls_client *c, const struct tls_session_key *k) NONNULL;
 // Has the sessions of this connection stored under `k`, whenever they come.
 [[nodiscard]] bool tls_client_remember(struct tls_client *c, SSL *ssl,
