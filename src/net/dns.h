@@ -34,8 +34,8 @@ size_t dns_answer(const struct dns_query *q, enum dns_rcode rcode, const struct 
                   uint32_t ttl, char *out, size_t size) NONNULL;
 
 // Resolver for the outside, by c-ares: servers are read once, at start (resolv.conf text and hosts text are
-// given, for the process that resolves has no files). Blocking, thread-safe, deadline and cancel as
-// everywhere.
+// given, for the process that resolves has no files; c-ares alone asks for /dev/urandom, and goes on without
+// it). Blocking, thread-safe, deadline and cancel as everywhere.
 struct resolver;
 enum err_code resolver_new(struct str resolv_conf, struct str hosts, struct resolver **ret,
                            struct err *e) NONNULL;

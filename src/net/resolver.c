@@ -6,10 +6,12 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/random.h>
 #include <sys/select.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/fd.h"
 #include "net/dns.h"
 
 enum { SERVERS_MAX = 3, TRY_MS = 2000, TRIES = 2, HOSTS_LINES_MAX = 4096 };
@@ -89,6 +91,11 @@ static enum err_code read_hosts(struct resolver *r, struct str text, struct err 
 
 enum err_code resolver_new(struct str resolv_conf, struct str hosts, struct resolver **ret, struct err *e)
 {
+    // Without a file system c-ares finds no /dev/urandom and takes the ids of its queries from rand(3).
+    unsigned seed;
+    if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+        return err_set(e, ERR_INTERNAL, "getrandom: %s", fd_strerror(errno));
+    srand(seed);
     if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS)
         return err_set(e, ERR_INTERNAL, "c-ares cannot be started");
     struct resolver *r = calloc(1, sizeof(*r));
@@ -158,9 +165,14 @@ static enum err_code channel_open(const struct resolver *r, ares_channel *ret, s
         .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_STAYOPEN,
         .timeout = TRY_MS,
         .tries = TRIES,
-        .lookups = (char[]){"b"}, // DNS alone: hosts were asked here
+        .ndots = 1,
+        .lookups = (char[]){"b"},                                       // DNS alone: hosts were asked here
+        .servers = &(struct in_addr){.s_addr = htonl(INADDR_LOOPBACK)}, // until ares_set_servers, below
+        .nservers = 1,
     };
-    const int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS;
+    // All that resolv.conf may hold is set here, so c-ares does not look for it: no domains, no sort list.
+    const int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |
+                     ARES_OPT_LOOKUPS | ARES_OPT_SERVERS | ARES_OPT_DOMAINS | ARES_OPT_SORTLIST;
     if (ares_init_options(ret, &options, mask) != ARES_SUCCESS)
         return err_set(e, ERR_INTERNAL, "c-ares cannot open a channel");
     struct ares_addr_node nodes[SERVERS_MAX] = {};
@@ -180,12 +192,13 @@ static enum err_code channel_open(const struct resolver *r, ares_channel *ret, s
 static enum err_code turn(ares_channel channel, const struct wait *w, struct err *e)
 {
     ares_socket_t socks[ARES_GETSOCK_MAXNUM];
-    int bits = ares_getsock(channel, socks, ARES_GETSOCK_MAXNUM);
+    unsigned bits = (unsigned)ares_getsock(channel, socks, ARES_GETSOCK_MAXNUM);
     struct pollfd p[ARES_GETSOCK_MAXNUM + 1];
     nfds_t n = 0;
     for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-        short events = (short)((ARES_GETSOCK_READABLE(bits, i) ? POLLIN : 0) |
-                               (ARES_GETSOCK_WRITABLE(bits, i) ? POLLOUT : 0));
+        // As ARES_GETSOCK_READABLE and _WRITABLE, which shift a one into the sign.
+        short events = (short)((bits >> i & 1 ? POLLIN : 0) |
+                               (bits >> (i + ARES_GETSOCK_MAXNUM) & 1 ? POLLOUT : 0));
         if (events)
             p[n++] = (struct pollfd){.fd = socks[i], .events = events};
     }
@@ -218,8 +231,7 @@ static enum err_code ask(const struct resolver *r, const char *name, const struc
     ares_getaddrinfo(channel, name, NULL, &hints, on_answer, a);
     while (!a->done && code == ERR_OK)
         code = turn(channel, w, e);
-    ares_destroy(
-        channel); // an unfinished look-up is answered with ARES_EDESTRUCTION, into `a`, which is still here
+    ares_destroy(channel); // an unfinished look-up is answered with ARES_EDESTRUCTION, into `a`
     return code;
 }
 
