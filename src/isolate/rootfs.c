@@ -45,7 +45,7 @@ struct build {
 
 bool rootfs_below(struct str path, struct str dir)
 {
-    return str_starts(path, dir) &&
+    return dir.n > 0 && str_starts(path, dir) &&
            (path.n == dir.n || path.p[dir.n] == '/' || (dir.n == 1 && dir.p[0] == '/'));
 }
 
@@ -356,7 +356,7 @@ static enum err_code fill(struct build *b, struct err *e)
         r = mnt_proc(b->root, e);
     if (r == ERR_OK)
         r = mnt_dev(b->root, e);
-    return r == ERR_OK ? work_dir(b, e) : r;
+    return r == ERR_OK && b->r->workdir_fd >= 0 ? work_dir(b, e) : r;
 }
 
 // The host's tree: an empty root. A tree of the user's own: an overlay of it, /etc included.

@@ -24,7 +24,7 @@ struct rootfs {
     int base_fd;                              // the tree; AT_FDCWD: the host's own
     struct rootfs_list read_only, read_write; // absolute, normalised, without ".."
     struct str workdir;                       // where the work directory is to be seen
-    int workdir_fd;                           // detached mount (rootfs_workdir), taken
+    int workdir_fd;                           // detached mount (rootfs_workdir), taken; -1: none
     bool workdir_writable;
     uid_t uid; // who owns /tmp, /sandbox and what is created
     gid_t gid;

@@ -1,5 +1,5 @@
-// supervisor/control.h: what the supervisor tells the egress, and what comes back. Both ends are ours:
-// fixed-size structs over a SOCK_SEQPACKET pair, texts and sockets as descriptors beside them.
+// supervisor/control.h: what the launcher tells its egress and its init, and what comes back. All ends are
+// ours: fixed-size structs over a SOCK_SEQPACKET pair, texts and sockets as descriptors beside them.
 #pragma once
 #include "base/base.h"
 
@@ -9,8 +9,19 @@ enum ctl_kind {
     CTL_POLICY,    // to egress: one fd, the text of a policy that the supervisor has validated; answered by
                    // CTL_DONE
     CTL_READY,     // from egress: one fd, the CA certificate as PEM
-    CTL_DONE,      // from egress: code, msg
+    CTL_DONE,      // from egress and init: code, msg
+
+    // With init, after it was started with a specification (spec.h):
+    CTL_SOCKET,  // from init: one fd, a listening socket of kind ctl_socket, for the egress
+    CTL_BUILT,   // from init: the walls stand and were tested; one fd where there is a terminal: its master
+    CTL_GO,      // to init: fds[CTL_GO_FDS]; the agent may start
+    CTL_STARTED, // from init: value = the agent's pid in there
+    CTL_EXITED,  // from init: value = wait status of the agent
+    CTL_SIGNAL,  // to init: value, for the agent's process group
+    CTL_CAPTURE, // to init: one fd, struct cidr[]; answered by CTL_DONE
 };
+
+enum ctl_go_fd { CTL_FD_CA, CTL_FD_BUNDLE, CTL_GO_FDS };
 
 enum ctl_start_fd { // sealed memfds with texts
     CTL_FD_POLICY,
@@ -29,6 +40,7 @@ struct ctl_msg {
     uint32_t cut;                        // DONE: connections that the new policy ended
     uint32_t code;                       // DONE: enum err_code
     uint32_t json;                       // START: OCSF objects wanted
+    int32_t value;                       // STARTED, EXITED, SIGNAL
     uint32_t timeout_ms;                 // POLICY: how long to wait for refused tunnels to be gone
     char name[64], id[64], hostname[64]; // START: of the sandbox, NUL-terminated
     char msg[400];                       // DONE: NUL-terminated

@@ -1,0 +1,315 @@
+// Order: the network first, since its sockets come from the namespace and its rules need rights over it; then
+// the tree, after which nothing of the host can be named; then a probe that is locked in like the agent tries
+// the walls; only then the launcher is told that all stands. What init reads after that are fixed-size
+// structs of the launcher and of the egress, and exit statuses.
+#include "supervisor/init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "isolate/identity.h"
+#include "isolate/netns.h"
+#include "isolate/ns.h"
+#include "isolate/rootfs.h"
+#include "supervisor/agent.h"
+#include "supervisor/control.h"
+#include "supervisor/monitor.h"
+#include "supervisor/spec.h"
+
+enum { CA_TEXT_MAX = 4 * MIB };
+
+struct init {
+    struct arena arena;
+    struct buf spec_text;
+    struct init_spec spec;
+    struct landlock_paths paths;
+    struct identity_table *ids;
+    int children, master, slave; // a signalfd; the terminal, or -1
+    pid_t agent;                 // 0: not started, or ended and told
+};
+
+static enum err_code read_spec(struct init *s, struct err *e)
+{
+    enum err_code r = fd_read_all(INIT_FD_SPEC, SPEC_MAX, &s->spec_text, e);
+    if (r == ERR_OK)
+        r = spec_decode(buf_str(&s->spec_text), &s->arena, &s->spec, e);
+    (void)close(INIT_FD_SPEC);
+    return r;
+}
+
+// ---- network
+// -----------------------------------------------------------------------------------------------------
+
+static enum err_code hand_over(int fd, enum ctl_socket kind, struct err *e)
+{
+    const struct ctl_msg m = {.kind = CTL_SOCKET, .socket = kind};
+    return ctl_send(INIT_FD_CONTROL, &m, &fd, 1, e);
+}
+
+static enum err_code network(struct init *s, struct err *e)
+{
+    struct netns n;
+    enum err_code r = netns_setup(s->spec.ranges, s->spec.ranges_n, &n, e);
+    if (r != ERR_OK)
+        return r;
+    r = hand_over(n.proxy, CTL_PROXY, e);
+    for (int i = 0; r == ERR_OK && i < 2; i++)
+        r = hand_over(n.captured[i], CTL_CAPTURED, e);
+    for (int i = 0; r == ERR_OK && i < 2; i++)
+        r = hand_over(n.dns[i], CTL_DNS, e);
+    netns_close(&n); // the egress has them
+    return r == ERR_OK ? identity_table_new(&s->ids, e) : r;
+}
+
+// ---- files
+// -------------------------------------------------------------------------------------------------------
+
+static enum err_code open_base(const struct init_spec *spec, int *ret, struct err *e)
+{
+    char path[POLICY_PATH_MAX];
+    *ret = AT_FDCWD;
+    if (spec->root.n == 0)
+        return ERR_OK;
+    if (!str_cstr(spec->root, path, sizeof(path)))
+        return err_set(e, ERR_INVALID, "the root's path is too long");
+    return fd_open(path, O_PATH | O_DIRECTORY, 0, ret, e);
+}
+
+static enum err_code open_workdir(const struct init_spec *spec, int *ret, struct err *e)
+{
+    char path[POLICY_PATH_MAX];
+    *ret = -1;
+    if (spec->workdir_handed || spec->workdir.n == 0) {
+        *ret = spec->workdir_handed ? INIT_FD_WORKDIR : -1;
+        return ERR_OK;
+    }
+    if (!str_cstr(spec->workdir, path, sizeof(path)))
+        return err_set(e, ERR_INVALID, "the work directory's path is too long");
+    return rootfs_workdir(path, -1, ret, e);
+}
+
+static enum err_code files(struct init *s, struct err *e)
+{
+    const struct init_spec *spec = &s->spec;
+    const struct rootfs_file etc[] = {{"passwd", spec->passwd},
+                                      {"group", spec->group},
+                                      {"hosts", spec->hosts},
+                                      {"hostname", spec->hostname},
+                                      {"resolv.conf", spec->resolv_conf}};
+    CLEANUP(fd_close) int base = -1;
+    CLEANUP(fd_close) int workdir = -1;
+    enum err_code r = open_base(spec, &base, e);
+    if (r == ERR_OK)
+        r = open_workdir(spec, &workdir, e);
+    struct landlock_paths seen = {};
+    if (r == ERR_OK)
+        r = agent_paths(spec, &s->arena, &seen, e); // what of the baseline the host has
+    const struct rootfs root = {.base_fd = base,
+                                .read_only = {seen.ro, seen.ro_n},
+                                .read_write = {spec->read_write.v, spec->read_write.n},
+                                .workdir = spec->workdir,
+                                .workdir_fd = workdir,
+                                .workdir_writable = spec->workdir_writable,
+                                .uid = spec->nested ? 0 : spec->uid,
+                                .gid = spec->nested ? 0 : spec->gid,
+                                .scratch = spec->scratch,
+                                .etc = etc,
+                                .etc_n = ARRAY_LEN(etc)};
+    if (r == ERR_OK)
+        r = rootfs_enter(&root, e);
+    return r == ERR_OK ? agent_paths(spec, &s->arena, &s->paths, e) : r; // and what the sandbox has
+}
+
+static enum err_code hostname(const struct init_spec *spec, struct err *e)
+{
+    if (sethostname(spec->hostname.p, spec->hostname.n) != 0)
+        return err_set(e, fd_code(errno), "sethostname: %s", fd_strerror(errno));
+    return ERR_OK;
+}
+
+static enum err_code terminal(struct init *s, struct err *e)
+{
+    if (!s->spec.tty)
+        return ERR_OK;
+    enum err_code r = fd_open("/dev/ptmx", O_RDWR, 0, &s->master, e);
+    int unlock = 0;
+    if (r == ERR_OK && ioctl(s->master, TIOCSPTLCK, &unlock) != 0)
+        r = err_set(e, fd_code(errno), "a terminal: %s", fd_strerror(errno));
+    if (r != ERR_OK)
+        return r;
+    s->slave = ioctl(s->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (s->slave < 0)
+        return err_set(e, fd_code(errno), "a terminal: %s", fd_strerror(errno));
+    if (!s->spec.nested && fchown(s->slave, s->spec.uid, s->spec.gid) != 0)
+        return err_set(e, fd_code(errno), "a terminal's owner: %s", fd_strerror(errno));
+    return ERR_OK;
+}
+
+// ---- building
+// ----------------------------------------------------------------------------------------------------
+
+static enum err_code watch_children(struct init *s, struct err *e)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGCHLD);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    s->children = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return s->children < 0 ? err_set(e, fd_code(errno), "signalfd: %s", fd_strerror(errno)) : ERR_OK;
+}
+
+static enum err_code build(struct init *s, struct err *e)
+{
+    enum err_code r = ns_tie(INIT_FD_CONTROL, e);
+    if (r == ERR_OK)
+        r = watch_children(s, e);
+    if (r == ERR_OK)
+        r = read_spec(s, e);
+    if (r == ERR_OK && (r = network(s, e)) != ERR_OK)
+        return err_wrap(e, r, "the sandbox's network");
+    if (r == ERR_OK)
+        r = hostname(&s->spec, e);
+    if (r == ERR_OK && (r = files(s, e)) != ERR_OK)
+        return err_wrap(e, r, "the sandbox's files");
+    if (r == ERR_OK)
+        r = agent_selftest(&s->spec, &s->paths, e);
+    if (r == ERR_OK)
+        r = terminal(s, e);
+    const struct ctl_msg built = {.kind = CTL_BUILT};
+    if (r == ERR_OK)
+        r = ctl_send(INIT_FD_CONTROL, &built, &s->master, s->master >= 0 ? 1 : 0, e);
+    fd_close(&s->master); // the launcher's now: at its end the terminal hangs up
+    return r;
+}
+
+static void say_done(enum err_code code, int value, const struct err *why)
+{
+    struct ctl_msg m = {.kind = CTL_DONE, .code = (uint32_t)code, .value = value};
+    struct err ignored; // a launcher that is gone takes us along
+    if (code != ERR_OK)
+        memcpy(m.msg, why->msg, sizeof(m.msg));
+    (void)!ctl_send(INIT_FD_CONTROL, &m, NULL, 0, &ignored);
+}
+
+// ---- the agent's life
+// --------------------------------------------------------------------------------------------
+
+static enum err_code tls_file(const char *name, int fd, struct err *e)
+{
+    CLEANUP(buf_done) struct buf text = {};
+    enum err_code r = fd_read_all(fd, CA_TEXT_MAX, &text, e);
+    return r == ERR_OK ? rootfs_tls_file(name, buf_str(&text), e) : r;
+}
+
+static void go(struct init *s, const int *fds)
+{
+    struct err e = {};
+    int status = 1;
+    enum err_code r = tls_file("openshell-ca.pem", fds[CTL_FD_CA], &e);
+    if (r == ERR_OK)
+        r = tls_file("ca-bundle.pem", fds[CTL_FD_BUNDLE], &e);
+    if (r == ERR_OK)
+        r = agent_start(&s->spec, &s->paths, s->slave, &s->agent, &status, &e);
+    fd_close(&s->slave);
+    if (r != ERR_OK) {
+        say_done(r, status, &e);
+        return;
+    }
+    const struct ctl_msg m = {.kind = CTL_STARTED, .value = s->agent};
+    (void)!ctl_send(INIT_FD_CONTROL, &m, NULL, 0, &e);
+}
+
+static void capture(int fd)
+{
+    CLEANUP(buf_done) struct buf text = {};
+    struct err e = {};
+    struct cidr ranges[NETNS_RANGES_MAX];
+    enum err_code r = fd_read_all(fd, sizeof(ranges), &text, &e);
+    if (r == ERR_OK && text.n % sizeof(ranges[0]) != 0)
+        r = err_set(&e, ERR_INVALID, "address ranges of %zu bytes", text.n);
+    if (r == ERR_OK) {
+        if (text.n > 0)
+            memcpy(ranges, text.p, text.n);
+        r = netns_capture(ranges, text.n / sizeof(ranges[0]), &e);
+    }
+    say_done(r, 0, &e);
+}
+
+static bool control(struct init *s) // false: the launcher is gone, or broke the protocol
+{
+    struct ctl_msg m;
+    int fds[CTL_START_FDS];
+    size_t n;
+    struct err e;
+    if (ctl_recv(INIT_FD_CONTROL, &m, fds, &n, &e) != ERR_OK)
+        return false;
+    bool ok = true;
+    if (m.kind == CTL_GO && n == CTL_GO_FDS && s->agent == 0)
+        go(s, fds);
+    else if (m.kind == CTL_CAPTURE && n == 1)
+        capture(fds[0]);
+    else if (m.kind == CTL_SIGNAL && n == 0 && m.value > 0 && m.value < NSIG)
+        (void)(s->agent > 0 && kill(-s->agent, m.value)); // gone: then its status is on the way
+    else
+        ok = false;
+    for (size_t i = 0; i < n; i++)
+        (void)close(fds[i]);
+    return ok;
+}
+
+// Every process of the sandbox whose parent ended becomes ours.
+static void reap(struct init *s)
+{
+    struct signalfd_siginfo info;
+    while (read(s->children, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        ;
+    int status;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+        if (pid != s->agent)
+            continue;
+        struct err ignored;
+        const struct ctl_msg m = {.kind = CTL_EXITED, .value = status};
+        (void)!ctl_send(INIT_FD_CONTROL, &m, NULL, 0, &ignored);
+        s->agent = 0;
+    }
+}
+
+static void loop(struct init *s)
+{
+    for (;;) {
+        struct pollfd p[] = {{.fd = INIT_FD_CONTROL, .events = POLLIN},
+                             {.fd = INIT_FD_MONITOR, .events = POLLIN},
+                             {.fd = s->children, .events = POLLIN}};
+        if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
+            return;
+        struct err e;
+        if (p[2].revents)
+            reap(s);
+        if (p[1].revents && mon_serve(INIT_FD_MONITOR, s->ids, &e) != ERR_OK)
+            return; // without an egress, or with one that lies, there is no sandbox
+        if (p[0].revents && !control(s))
+            return;
+    }
+}
+
+int init_main(void)
+{
+    static struct init s = {.master = -1, .slave = -1};
+    struct err e = {};
+    arena_init(&s.arena, SPEC_MAX);
+    enum err_code r = build(&s, &e);
+    if (r != ERR_OK) {
+        say_done(r, 1, &e);
+        return 1;
+    }
+    loop(&s);
+    return 0;
+}

@@ -1,0 +1,26 @@
+// supervisor/launcher.h: the state of a running launcher, for launch.c and reload.c.
+#pragma once
+#include "isolate/ns.h"
+#include "supervisor/launch.h"
+
+struct event;
+
+struct launcher {
+    const struct launch_opts *opts;
+    struct plan *plan;
+    struct limits limits;
+    struct arena policy_arena;   // of the policy in force, once one was reloaded
+    struct eventlog *log, *json; // json: NULL where nobody asked for it
+    struct terminal *terminal;   // NULL: the agent has ours
+    struct ns_child egress_child, init_child;
+    struct buf ca;       // PEM; empty until the egress is ready
+    uint64_t generation; // of the policy in force
+    int egress, init;    // control channels
+    int events, signals, reloads, guard;
+    pid_t guard_pid, agent; // agent: in the sandbox; 0 until it runs
+    int status;             // to exit with
+    bool built, ended, had_terminal;
+};
+
+// One line, and one object where those are wanted, of the launcher's own.
+void launcher_event(struct launcher *l, const struct event *ev) NONNULL;

@@ -1,0 +1,258 @@
+#include <sys/sysinfo.h>
+
+#include "cmd/diag_render.h"
+#include "cmd/report.h"
+#include "supervisor/commands.h"
+#include "supervisor/launch.h"
+
+enum {
+    OPT_POLICY,
+    OPT_WORKDIR,
+    OPT_ROOTFS,
+    OPT_ENV,
+    OPT_NAME,
+    OPT_LOG,
+    OPT_LOG_JSON,
+    OPT_TTY,
+    OPT_MEMORY,
+    OPT_PIDS,
+    OPT_CPUS,
+    OPT_SCRATCH
+};
+
+enum {
+    PIDS_DEFAULT = 4096,  // a fork bomb hits this, and not the machine's own limit; ours
+    PIDS_MAX = 4'194'304, // PID_MAX_LIMIT of the kernel
+    ENV_MAX = 1024,       // --env options
+    NAME_MAX_BYTES = 63,  // of a host name's label
+};
+
+static const struct opt run_opts[] = {
+    [OPT_POLICY] = {.name = "policy",
+                    .letter = 'p',
+                    .type = OPT_PATH,
+                    .value = "FILE",
+                    .required = true,
+                    .env = "OPENSHELL_SANDBOX_POLICY",
+                    .help = "The policy that the command has to obey"},
+    [OPT_WORKDIR] =
+        {.name = "workdir",
+         .letter = 'w',
+         .type = OPT_PATH,
+         .value = "DIR",
+         .help = "A folder of the host that the command works in, at the same path. Without it there is only "
+                 "/sandbox, which goes when the command ends"},
+    [OPT_ROOTFS] =
+        {.name = "rootfs",
+         .type = OPT_PATH,
+         .value = "host|DIR",
+         .def = "host",
+         .help =
+             "What the command sees as its file system: of the host what the policy names, or an unpacked "
+             "image"},
+    [OPT_ENV] = {.name = "env",
+                 .letter = 'e',
+                 .type = OPT_STRING,
+                 .value = "NAME[=VALUE]",
+                 .repeat = true,
+                 .help = "Set a variable for the command; without a value, hand over the caller's"},
+    [OPT_NAME] = {.name = "name",
+                  .type = OPT_STRING,
+                  .value = "NAME",
+                  .def = "sandbox",
+                  .help = "The sandbox's host name, and its name in events"},
+    [OPT_LOG] =
+        {.name = "log",
+         .type = OPT_PATH,
+         .value = "FILE",
+         .help = "Append every event to this file, one line each; rotated at 16 MiB, three files are kept. "
+                 "Without it denials and failures go to standard error, and with -v all events"},
+    [OPT_LOG_JSON] =
+        {.name = "log-json",
+         .type = OPT_PATH,
+         .value = "FILE",
+         .help = "Append every event to this file as an OCSF object, one a line; rotated likewise"},
+    [OPT_TTY] = {.name = "tty",
+                 .letter = 't',
+                 .type = OPT_FLAG,
+                 .help = "Give the command a terminal of its own"},
+    [OPT_MEMORY] = {.name = "memory",
+                    .type = OPT_STRING,
+                    .value = "SIZE",
+                    .help = "Limit its memory, as in 512m or 2g"},
+    [OPT_PIDS] =
+        {.name = "pids",
+         .type = OPT_U32,
+         .value = "N",
+         .help = "Limit its processes and threads, by cgroup; 4096 for each process's user otherwise"},
+    [OPT_CPUS] = {.name = "cpus",
+                  .type = OPT_STRING,
+                  .value = "N",
+                  .help = "Limit its processors, as in 1.5"},
+    [OPT_SCRATCH] =
+        {.name = "scratch",
+         .type = OPT_STRING,
+         .value = "SIZE",
+         .help = "Memory that private files (/tmp, /sandbox, copies of read_write folders) may take; half of "
+                 "the machine's otherwise"},
+};
+
+static const struct arg run_args[] = {
+    {.name = "COMMAND",
+     .type = OPT_STRING,
+     .repeat = true,
+     .help = "The program and its arguments, behind --"},
+};
+
+static const struct example run_examples[] = {
+    {"Fetch a repository into this folder",
+     "openshell-sandbox run --policy p.yaml --workdir . -- git clone https://github.com/o/r"},
+    {"A shell to look around in", "openshell-sandbox run --policy p.yaml --tty -- bash"},
+    {"An unpacked image, with limits",
+     "openshell-sandbox run -p p.yaml --rootfs ./image --memory 2g --cpus 1 -- make"},
+};
+
+static const struct exit_row run_exits[] = {
+    {125, "The sandbox could not be set up; the command was not started"},
+    {126, "The command was found and could not be run"},
+    {127, "There is no such command in the sandbox"},
+};
+
+enum { EXIT_SETUP = 125 };
+
+// A value of --env without "=" is the caller's variable.
+static bool env_of(struct cli *cli, const struct args *a, const char **env, struct arena *arena)
+{
+    const char *value;
+    for (size_t i = 0; (value = args_nth(a, &run_opts[OPT_ENV], i)); i++) {
+        struct str made;
+        if (i == ENV_MAX)
+            return report(cli, NULL, "more than %d --env options", ENV_MAX), false;
+        if (strchr(value, '=')) {
+            env[i] = value;
+            continue;
+        }
+        const char *mine = getenv(value);
+        if (!mine)
+            return report(cli, "it has no value here; write NAME=VALUE", "--env %s", value), false;
+        if (!arena_fmt(arena, &made, "%s=%s", value, mine))
+            return report(cli, NULL, "--env %s: its value is too long", value), false;
+        env[i] = made.p;
+    }
+    return true;
+}
+
+static bool limits_of(struct cli *cli, const struct args *a, struct launch_opts *o)
+{
+    struct sysinfo info;
+    const char *memory = args_value(a, &run_opts[OPT_MEMORY]), *cpus = args_value(a, &run_opts[OPT_CPUS]);
+    const char *scratch = args_value(a, &run_opts[OPT_SCRATCH]), *pids = args_value(a, &run_opts[OPT_PIDS]);
+    if (memory && !limits_bytes(str_of(memory), &o->limits.memory))
+        return report_usage(cli, a, "a number of bytes, or with k, m, g, t behind it", "--memory %s", memory),
+               false;
+    if (cpus && !limits_cpus(str_of(cpus), &o->limits.cpu_milli))
+        return report_usage(cli, a, "a number with at most three decimals", "--cpus %s", cpus), false;
+    if (pids && (!str_u64(str_of(pids), PIDS_MAX, &o->limits.pids) || o->limits.pids == 0))
+        return report_usage(cli, a, "a number from 1 to 4194304", "--pids %s", pids), false;
+    if (sysinfo(&info) != 0)
+        return report(cli, NULL, "cannot tell how much memory this machine has"), false;
+    o->scratch = (uint64_t)info.totalram * info.mem_unit / 2;
+    if (scratch && !limits_bytes(str_of(scratch), &o->scratch))
+        return report_usage(cli, a, "a number of bytes, or with k, m, g, t behind it", "--scratch %s",
+                            scratch),
+               false;
+    return true;
+}
+
+static bool is_name(const char *s)
+{
+    size_t n = strlen(s);
+    bool ok = n > 0 && n <= NAME_MAX_BYTES && s[0] != '-' && s[n - 1] != '-';
+    for (; ok && *s; s++)
+        ok = char_is_alpha(*s) || char_is_digit(*s) || *s == '-';
+    return ok;
+}
+
+static int plan_failed(struct cli *cli, const struct launch_opts *o, const struct plan *p,
+                       const struct diags *diags, const struct err *err)
+{
+    if (diags->errors == 0) {
+        (void)report(cli, err->msg, "the sandbox cannot be set up");
+        return EXIT_SETUP;
+    }
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, CLI_OUT_MAX);
+    diags_render(diags, o->policy, buf_str(&p->policy_text), &cli->err_term, &b);
+    cli_write_err(cli, &b);
+    (void)report(cli, err->msg, "%s is not a valid policy", o->policy);
+    return EXIT_SETUP;
+}
+
+static int run_with(struct cli *cli, const struct launch_opts *o)
+{
+    struct plan p;
+    struct diags diags;
+    struct err err = {};
+    int status = EXIT_SETUP;
+    enum err_code r = plan_new(o, &p, &diags, &err);
+    if (r != ERR_OK) {
+        status = plan_failed(cli, o, &p, &diags, &err);
+    } else if (launch(o, &p, &status, &err) != ERR_OK) {
+        (void)report(cli, err.msg, "the sandbox ended");
+        status = status == 1 ? EXIT_SETUP : status;
+    }
+    plan_done(&p);
+    return status;
+}
+
+static int run_run(struct cli *cli, const struct args *a)
+{
+    CLEANUP(arena_done) struct arena arena;
+    arena_init(&arena, 4 * MIB);
+    const char **env = arena_newn(&arena, const char *, ENV_MAX + 1);
+    const char **argv = arena_newn(&arena, const char *, a->words_n + 1);
+    if (!env || !argv)
+        return report(cli, NULL, "no memory for the command");
+    memcpy(argv, a->words, a->words_n * sizeof(*argv));
+    const char *root = args_value(a, &run_opts[OPT_ROOTFS]);
+    struct launch_opts o = {.policy = args_value(a, &run_opts[OPT_POLICY]),
+                            .workdir = args_value(a, &run_opts[OPT_WORKDIR]),
+                            .root = strcmp(root, "host") == 0 ? NULL : root,
+                            .log = args_value(a, &run_opts[OPT_LOG]),
+                            .log_json = args_value(a, &run_opts[OPT_LOG_JSON]),
+                            .name = args_value(a, &run_opts[OPT_NAME]),
+                            .argv = argv,
+                            .env = env,
+                            .tty = args_count(a, &run_opts[OPT_TTY]) > 0,
+                            .verbose = cli->log.level > LOG_LEVEL_WARNING};
+    if (!is_name(o.name))
+        return report_usage(cli, a, "letters, digits and '-', at most 63", "--name %s is not a host name",
+                            o.name);
+    if (!limits_of(cli, a, &o))
+        return EXIT_USAGE;
+    if (!env_of(cli, a, env, &arena))
+        return EXIT_USAGE;
+    return run_with(cli, &o);
+}
+
+const struct command run_command = {
+    .name = "run",
+    .alias = "",
+    .section = "COMMANDS",
+    .about = "Run a command in a sandbox",
+    .text = "The command sees the files that the policy names, a network in which every way out leads "
+            "through the egress "
+            "proxy, and no other process. Before it starts, a probe process that is locked in the same way "
+            "tries what must "
+            "fail; if one wall is missing, nothing is run.\n\n"
+            "Its exit status is passed on (128 and the signal's number where it was killed), and so are "
+            "SIGINT, SIGTERM, "
+            "SIGQUIT, SIGUSR1 and SIGUSR2. SIGHUP reads the policy file again. When this process ends, by "
+            "whatever means, "
+            "every process of the sandbox ends.",
+    COMMAND_TABLE(args, run_args),
+    COMMAND_TABLE(opts, run_opts),
+    COMMAND_TABLE(examples, run_examples),
+    COMMAND_TABLE(exits, run_exits),
+    .run = run_run,
+};

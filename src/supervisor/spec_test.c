@@ -1,0 +1,92 @@
+#include "supervisor/spec.h"
+
+#include "tap.h"
+
+static struct str words[] = {STR_INIT("sh"), STR_INIT("-c"), STR_INIT(""), STR_INIT("a\0b")};
+static struct cidr ranges[] = {{.net = {.family = 4, .b = {10}}, .bits = 8},
+                               {.net = {.family = 6}, .bits = 128}};
+
+static struct init_spec sample(void)
+{
+    return (struct init_spec){.argv = {words, 4},
+                              .env = {words + 1, 2},
+                              .read_only = {words, 1},
+                              .root = STR("/srv/root"),
+                              .workdir = STR("/w"),
+                              .hostname = STR("h"),
+                              .passwd = STR("p"),
+                              .group = STR("g"),
+                              .hosts = STR("o"),
+                              .resolv_conf = STR("r"),
+                              .ranges = ranges,
+                              .ranges_n = 2,
+                              .workdir_writable = true,
+                              .nested = true,
+                              .tty = true,
+                              .uid = 7,
+                              .gid = 8,
+                              .scratch = 1ULL << 40,
+                              .limits = {.memory = 1, .pids = 2, .cpu_milli = 3}};
+}
+
+static bool same_list(const struct strs *a, const struct strs *b)
+{
+    bool same = a->n == b->n;
+    for (size_t i = 0; same && i < a->n; i++)
+        same = str_eq(a->v[i], b->v[i]);
+    return same;
+}
+
+static void test_round(void)
+{
+    struct err e = {};
+    const struct init_spec s = sample();
+    struct init_spec got;
+    CLEANUP(buf_done) struct buf b;
+    CLEANUP(arena_done) struct arena a;
+    buf_init(&b, SPEC_MAX);
+    arena_init(&a, MIB);
+    tap_ok(spec_encode(&s, &b, &e) == ERR_OK && spec_decode(buf_str(&b), &a, &got, &e) == ERR_OK,
+           "what was written reads: %s", e.msg);
+    tap_ok(same_list(&s.argv, &got.argv) && same_list(&s.env, &got.env) &&
+               same_list(&s.read_only, &got.read_only) && got.read_write.n == 0,
+           "lists, with empty words and NUL bytes");
+    tap_ok(str_eq(got.root, s.root) && str_eq(got.workdir, s.workdir) && str_eq(got.hostname, s.hostname) &&
+               str_eq(got.passwd, s.passwd) && str_eq(got.group, s.group) && str_eq(got.hosts, s.hosts) &&
+               str_eq(got.resolv_conf, s.resolv_conf),
+           "texts");
+    tap_ok(got.uid == 7 && got.gid == 8 && got.scratch == s.scratch && got.limits.cpu_milli == 3 &&
+               got.workdir_writable && !got.workdir_handed && got.nested && !got.landlock_hard && got.tty &&
+               got.ranges_n == 2 && memcmp(got.ranges, ranges, sizeof(ranges)) == 0,
+           "numbers and ranges");
+    size_t refused = 0;
+    for (size_t n = 0; n < b.n; n++)
+        refused += spec_decode((struct str){b.p, n}, &a, &got, &e) == ERR_INVALID;
+    tap_ok(refused == b.n, "cut at any byte it is refused");
+    buf_addc(&b, 'x');
+    tap_ok(spec_decode(buf_str(&b), &a, &got, &e) == ERR_INVALID, "one byte too many is refused");
+}
+
+static void test_limits(void)
+{
+    struct err e = {};
+    struct init_spec s = sample();
+    CLEANUP(buf_done) struct buf b;
+    buf_init(&b, 64);
+    tap_ok(spec_encode(&s, &b, &e) == ERR_LIMIT, "what does not fit is refused: %s", e.msg);
+    CLEANUP(buf_done) struct buf none;
+    CLEANUP(arena_done) struct arena a;
+    buf_init(&none, SPEC_MAX);
+    arena_init(&a, MIB);
+    s.argv.n = 0;
+    struct init_spec got;
+    tap_ok(spec_encode(&s, &none, &e) == ERR_OK && spec_decode(buf_str(&none), &a, &got, &e) == ERR_INVALID,
+           "no command is no specification");
+}
+
+int main(void)
+{
+    test_round();
+    test_limits();
+    return tap_done();
+}
