@@ -285,6 +285,80 @@ static enum err_code overlaid(struct build *b, struct item *item, struct err *e)
     return ERR_OK;
 }
 
+// A folder of the sandbox's own, writable, in the shared tmpfs.
+static enum err_code own_dir(struct build *b, const char *name, const char *path, mode_t mode, bool agents,
+                             struct err *e)
+{
+    CLEANUP(fd_close) int tree = -1;
+    enum err_code r = mnt_mkdirs(b->base, name, 0755, agents ? b->r : NULL, e);
+    if (r == ERR_OK && fchmodat(b->base, name, mode, 0) != 0)
+        r = err_set(e, fd_code(errno), "chmod: %s", fd_strerror(errno));
+    if (r == ERR_OK)
+        r = mnt_clone(b->base, name, false, &tree, e);
+    if (r == ERR_OK)
+        r = mnt_flags(tree, false, e);
+    if (r == ERR_OK)
+        r = mnt_mkdirs(b->root, path, 0755, NULL, e);
+    return r == ERR_OK ? mnt_attach(tree, b->root, path, e) : r;
+}
+
+// One entry of a folder that cannot be overlaid, at the same name below `path`.
+static enum err_code spread_entry(struct build *b, int from, const struct dirent *d, const char *path,
+                                  struct err *e)
+{
+    char to[PATH_TEXT_MAX + 256], link[PATH_TEXT_MAX];
+    (void)snprintf(to, sizeof(to), "%s/%s", path, d->d_name);
+    if (d->d_type == DT_LNK) {
+        ssize_t n = readlinkat(from, d->d_name, link, sizeof(link) - 1);
+        if (n < 0)
+            return err_set(e, fd_code(errno), "readlink %s: %s", to, fd_strerror(errno));
+        link[n] = '\0';
+        return mnt_link(b->root, to, link, e);
+    }
+    if (d->d_type != DT_DIR && d->d_type != DT_REG)
+        return ERR_OK; // devices, pipes and sockets of the host
+    CLEANUP(fd_close) int tree = -1;
+    enum err_code r = mnt_clone(from, d->d_name, true, &tree, e);
+    if (r == ERR_OK)
+        r = mnt_flags(tree, true, e);
+    if (r == ERR_OK)
+        r = d->d_type == DT_DIR ? mnt_mkdirs(b->root, to, 0755, NULL, e) : mnt_touch(b->root, to, e);
+    return r == ERR_OK ? mnt_attach(tree, b->root, to, e) : r;
+}
+
+static bool is_etc_file(const struct rootfs *r, const char *name)
+{
+    for (size_t i = 0; i < r->etc_n; i++)
+        if (strcmp(r->etc[i].name, name) == 0)
+            return true;
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "openshell-tls") == 0;
+}
+
+// /etc where something is mounted below it, as containers have it: such a folder is locked to what covers it
+// and cannot be a layer of an overlay (mount_namespaces(7)). A folder of our own takes its place, and its
+// entries one by one theirs.
+static enum err_code etc_spread(struct build *b, int from, struct err *e)
+{
+    enum err_code r = own_dir(b, "etc", "etc", 0755, false, e);
+    CLEANUP(fd_close) int etc = -1;
+    if (r == ERR_OK)
+        r = mnt_open(b->root, "etc", O_RDONLY | O_DIRECTORY, &etc, e);
+    if (r == ERR_OK)
+        r = etc_files(b, etc, e);
+    int list = r == ERR_OK ? openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    DIR *dir = list >= 0 ? fdopendir(list) : NULL;
+    if (r == ERR_OK && !dir) {
+        fd_close(&list);
+        r = err_set(e, fd_code(errno), "/etc: %s", fd_strerror(errno));
+    }
+    for (struct dirent *d; r == ERR_OK && (d = readdir(dir));)
+        if (!is_etc_file(b->r, d->d_name))
+            r = spread_entry(b, from, d, "etc", e);
+    if (dir)
+        (void)closedir(dir);
+    return r;
+}
+
 static enum err_code item_put(struct build *b, struct item *item, struct err *e)
 {
     bool etc = strcmp(item->path, "/etc") == 0, any = false;
@@ -294,6 +368,13 @@ static enum err_code item_put(struct build *b, struct item *item, struct err *e)
     bool overlay = r == ERR_OK && item->dir && (item->private_copy || etc || any);
     if (overlay)
         r = overlaid(b, item, e);
+    if (r == ERR_INVALID && etc && !item->write && !any)
+        return etc_spread(b, item->tree, e);
+    if (r == ERR_INVALID && overlay)
+        return err_wrap(
+            e, ERR_UNSUPPORTED,
+            "something is mounted below %s, so that it cannot be made writable; name a folder below it",
+            item->path);
     if (r == ERR_OK)
         r = mnt_flags(item->tree, !overlay || (!item->write && !etc && !any), e);
     if (r == ERR_OK)
@@ -310,23 +391,6 @@ static enum err_code links_put(struct build *b, struct err *e)
             return r;
     }
     return ERR_OK;
-}
-
-// A folder of the sandbox's own, writable, in the shared tmpfs.
-static enum err_code own_dir(struct build *b, const char *name, const char *path, mode_t mode, bool agents,
-                             struct err *e)
-{
-    CLEANUP(fd_close) int tree = -1;
-    enum err_code r = mnt_mkdirs(b->base, name, 0755, agents ? b->r : NULL, e);
-    if (r == ERR_OK && fchmodat(b->base, name, mode, 0) != 0)
-        r = err_set(e, fd_code(errno), "chmod: %s", fd_strerror(errno));
-    if (r == ERR_OK)
-        r = mnt_clone(b->base, name, false, &tree, e);
-    if (r == ERR_OK)
-        r = mnt_flags(tree, false, e);
-    if (r == ERR_OK)
-        r = mnt_mkdirs(b->root, path, 0755, NULL, e);
-    return r == ERR_OK ? mnt_attach(tree, b->root, path, e) : r;
 }
 
 static enum err_code work_dir(struct build *b, struct err *e)
