@@ -314,7 +314,11 @@ static bool client_alpn(SSL *ssl, bool h2)
 enum err_code tls_connect(struct tls_client *c, struct stream *below, struct str host, uint16_t port, bool h2,
                           const struct wait *w, struct stream **ret, bool *ret_h2, struct err *e)
 {
-    struct tls *t = tls_new(tls_client_ctx(c), below, e);
+    SSL_CTX *ctx = NULL;
+    enum err_code r = tls_client_ctx(c, &ctx, e);
+    if (r != ERR_OK)
+        return r;
+    struct tls *t = tls_new(ctx, below, e);
     if (!t)
         return ERR_LIMIT;
     struct tls_session_key key;
@@ -326,8 +330,7 @@ enum err_code tls_connect(struct tls_client *c, struct stream *below, struct str
         SSL_SESSION_free(session);
     }
     SSL_set_connect_state(t->ssl);
-    enum err_code r = ok ? handshake(t, w, "TLS handshake with the server", e)
-                         : tls_error("TLS", ERR_INTERNAL, e);
+    r = ok ? handshake(t, w, "TLS handshake with the server", e) : tls_error("TLS", ERR_INTERNAL, e);
     if (r != ERR_OK) {
         tls_stream_free(&t->s);
         return r;

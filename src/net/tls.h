@@ -23,7 +23,8 @@ enum err_code tls_ca_pem(const struct tls_ca *ca, struct buf *out,
 enum err_code tls_accept(struct tls_ca *ca, struct stream *below, struct str host, bool h2,
                          const struct wait *w, struct stream **ret, bool *ret_h2, struct err *e) NONNULL;
 
-// Client side: trust anchors, loaded once. `pem` is a bundle; it must hold at least one certificate.
+// Client side: trust anchors. `pem` is a bundle with at least one certificate; it is copied, and read when
+// the first connection needs it: what cannot be read is ERR_INVALID of tls_connect then.
 struct tls_client;
 enum err_code tls_client_new(struct str pem, struct tls_client **ret, struct err *e) NONNULL;
 void tls_client_free(struct tls_client *c);

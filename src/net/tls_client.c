@@ -10,6 +10,10 @@ enum { SESSIONS_MAX = 256 }; // slots, by hash of host and port; a later session
 struct tls_client {
     SSL_CTX *ctx;
     pthread_mutex_t lock; // guards slots
+    pthread_mutex_t load; // guards what follows
+    bool loaded;
+    char *pem; // until it was read into ctx
+    size_t pem_n;
     struct {
         struct tls_session_key key;
         SSL_SESSION *session;
@@ -123,17 +127,26 @@ enum err_code tls_client_new(struct str pem, struct tls_client **ret, struct err
 {
     if (pem.n > INT32_MAX)
         return err_set(e, ERR_LIMIT, "a bundle of certificates of %zu bytes", pem.n);
+    if (pem.n == 0 || !memmem(pem.p, pem.n, "-----BEGIN ", 11))
+        return err_set(e, ERR_INVALID, "no trusted certificates: nothing could be verified");
     struct tls_client *c = calloc(1, sizeof(*c));
-    if (!c)
+    char *copy = malloc(pem.n);
+    if (!c || !copy) {
+        free(c);
+        free(copy);
         return err_set(e, ERR_LIMIT, "no memory for trusted certificates");
+    }
+    memcpy(copy, pem.p, pem.n);
+    c->pem = copy;
+    c->pem_n = pem.n;
     (void)pthread_mutex_init(&c->lock, NULL);
+    (void)pthread_mutex_init(&c->load, NULL);
     bool ok = tls_library_init() && CRYPTO_THREAD_run_once(&once, index_init) && pending_index >= 0 &&
               (c->ctx = SSL_CTX_new(TLS_client_method())) &&
               SSL_CTX_set_min_proto_version(c->ctx, TLS1_2_VERSION) == 1;
-    enum err_code r = ok ? trust(c->ctx, pem, e) : tls_error("TLS", ERR_INTERNAL, e);
-    if (r != ERR_OK) {
+    if (!ok) {
         tls_client_free(c);
-        return r;
+        return tls_error("TLS", ERR_INTERNAL, e);
     }
     SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER, NULL);
     tls_ctx_tune(c->ctx);
@@ -153,10 +166,26 @@ void tls_client_free(struct tls_client *c)
         SSL_SESSION_free(c->slots[i].session);
     SSL_CTX_free(c->ctx);
     (void)pthread_mutex_destroy(&c->lock);
+    (void)pthread_mutex_destroy(&c->load);
+    free(c->pem);
     free(c);
 }
 
-SSL_CTX *tls_client_ctx(struct tls_client *c)
+// A system's bundle takes OpenSSL 15 ms: as long as all else that a start does, and many a sandbox dials
+// nobody.
+enum err_code tls_client_ctx(struct tls_client *c, SSL_CTX **ret, struct err *e)
 {
-    return c->ctx;
+    enum err_code r = ERR_OK;
+    (void)pthread_mutex_lock(&c->load);
+    if (!c->loaded) {
+        r = trust(c->ctx, (struct str){c->pem, c->pem_n}, e);
+        c->loaded = r == ERR_OK;
+    }
+    if (c->loaded) {
+        free(c->pem);
+        c->pem = NULL;
+        *ret = c->ctx;
+    }
+    (void)pthread_mutex_unlock(&c->load);
+    return r;
 }

@@ -28,7 +28,8 @@ struct tls_session_key {
     char text[HOST_MAX + 16]; // "host:port" and whether HTTP/2 was offered
 };
 void tls_session_key_set(struct tls_session_key *k, struct str host, uint16_t port, bool h2) NONNULL;
-[[nodiscard]] SSL_CTX *tls_client_ctx(struct tls_client *c) NONNULL;
+// With the trusted certificates, which the first call reads. ERR_INVALID: one of them cannot be read.
+enum err_code tls_client_ctx(struct tls_client *c, SSL_CTX **ret, struct err *e) NONNULL;
 // A session to resume, for the caller to free; NULL: none. A TLS 1.3 ticket is taken out of the store, for it
 // is for one use (RFC 8446 appendix C.4); of a TLS 1.2 session, which a server need not renew, it is a copy.
 [[nodiscard]] SSL_SESSION *tls_client_session(struct tls_client *c, const struct tls_session_key *k) NONNULL;
