@@ -380,7 +380,7 @@ static enum http1_result common(struct scan *s, struct http1_head *h, struct fra
 
 static void frame(struct http1_head *h, enum http1_framing framing, uint64_t length)
 {
-    h->framing = framing == FRAMING_LENGTH && length == 0 && h->status == 0 ? FRAMING_NONE : framing;
+    h->framing = framing;
     h->length = length;
 }
 
@@ -407,7 +407,7 @@ enum http1_result http1_request(struct str in, size_t max, size_t *resume, struc
         frame(ret, FRAMING_LENGTH, f.length);
     else
         frame(ret, FRAMING_NONE, 0);
-    if (ret->form == FORM_AUTHORITY && ret->framing != FRAMING_NONE)
+    if (ret->form == FORM_AUTHORITY && (ret->framing == FRAMING_CHUNKED || ret->length > 0))
         return bad(&s, 0, "CONNECT with a body");
     *used = n;
     return HTTP1_DONE;

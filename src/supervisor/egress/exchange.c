@@ -327,14 +327,16 @@ enum err_code http_exchange(struct http_session *h, const struct http1_head *req
     http1_body_init(&up.body, req->framing, req->length);
     write_request(h, req, path, &out);
     bool early = false;
-    enum err_code r = send_request(h, &up, req->expect_continue, &early, e);
+    // A body that is here already was sent without waiting: nobody would be told of it any more.
+    bool wait_continue = req->expect_continue && reader_str(&h->in).n == 0;
+    enum err_code r = send_request(h, &up, wait_continue, &early, e);
     if (r == ERR_OK)
         r = final_response(h, req, head, &up, early, e);
     if (r != ERR_OK)
         return r;
 
     bool all_sent = up.body.state == BODY_END || req->framing == FRAMING_NONE;
-    h->again = req->keep_alive && all_sent && !h->once && (req->minor == 1 || res->framing != FRAMING_CLOSE);
+    h->again = req->keep_alive && all_sent && !h->once && framing_for(req, res) != FRAMING_CLOSE;
     bool upstream_again = res->keep_alive && all_sent && res->framing != FRAMING_CLOSE;
     *ret_status = res->status;
     buf_clear(&out);

@@ -207,9 +207,23 @@ static void gateway_error(struct http_session *h, const char *error, struct str 
     report_failure(h->c, h->target, "upstream unreachable", why);
 }
 
+// Whether the server's connection can take another request: it is open, and holds nothing that was not asked
+// for, which the client would take for the next answer.
+static bool is_quiet(struct http_session *h)
+{
+    const struct wait now = {.deadline_ns = DEADLINE_NOW, .cancel_fd = -1};
+    char b[1];
+    size_t n;
+    struct err ignored;
+    return reader_str(&h->out).n == 0 &&
+           stream_read(h->upstream, b, sizeof(b), &n, &now, &ignored) == ERR_TIMEOUT;
+}
+
 static void serve_decided(struct http_session *h, const struct incoming *in)
 {
     struct err e;
+    if (h->upstream && !is_quiet(h))
+        stream_free(TAKE(h->upstream));
     if (!h->upstream && http_dial(h, &e) != ERR_OK) {
         gateway_error(h, "upstream_unreachable", str_of(e.msg));
         return;
