@@ -508,3 +508,29 @@ enum err_code rootfs_tls_file(const char *name, struct str text, struct err *e)
     enum err_code r = fd_open("/etc/openshell-tls", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &dir, e);
     return r == ERR_OK ? mnt_file(dir, name, text, e) : r;
 }
+
+enum err_code rootfs_tls_bundle(const char *name, struct err *e)
+{
+    static const char *const places[] = {"etc/ssl/certs/ca-certificates.crt",
+                                         "etc/pki/tls/certs/ca-bundle.crt", "etc/ssl/ca-bundle.pem",
+                                         "etc/ssl/cert.pem"}; // reference 2.10
+    char path[PATH_TEXT_MAX];
+    (void)snprintf(path, sizeof(path), "/etc/openshell-tls/%s", name);
+    CLEANUP(fd_close) int root = -1;
+    enum err_code r = fd_open("/", O_PATH | O_DIRECTORY, 0, &root, e);
+    for (size_t i = 0; r == ERR_OK && i < ARRAY_LEN(places); i++) {
+        CLEANUP(fd_close) int tree = -1;
+        CLEANUP(fd_close) int place = -1;
+        struct stat st;
+        struct err absent;
+        if (mnt_open(root, places[i], O_PATH, &place, &absent) != ERR_OK || fstat(place, &st) != 0 ||
+            !S_ISREG(st.st_mode))
+            continue;
+        r = mnt_clone(AT_FDCWD, path, false, &tree, e);
+        if (r == ERR_OK)
+            r = mnt_flags(tree, true, e);
+        if (r == ERR_OK)
+            r = mnt_attach(tree, root, places[i], e);
+    }
+    return r;
+}

@@ -45,6 +45,10 @@ enum err_code rootfs_enter(const struct rootfs *r, struct err *e) NONNULL;
 // Afterwards, in init: a file below /etc/openshell-tls, mode 0444.
 enum err_code rootfs_tls_file(const char *name, struct str text, struct err *e) NONNULL;
 
+// And then: the bundle among those files in the place of the system's own, for programs that know only that
+// place.
+enum err_code rootfs_tls_bundle(const char *name, struct err *e) NONNULL;
+
 // Lexically, as the policy's paths are read: no "." and no empty component, no "/" at the end. False: not
 // absolute, has "..", or longer than size.
 [[nodiscard]] bool rootfs_normal(struct str path, char *dst, size_t size) NONNULL;

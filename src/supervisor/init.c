@@ -217,6 +217,8 @@ static void go(struct init *s, const int *fds)
     if (r == ERR_OK)
         r = tls_file("ca-bundle.pem", fds[CTL_FD_BUNDLE], &e);
     if (r == ERR_OK)
+        r = rootfs_tls_bundle("ca-bundle.pem", &e);
+    if (r == ERR_OK)
         r = agent_start(&s->spec, &s->paths, s->slave, &s->agent, &status, &e);
     fd_close(&s->slave);
     if (r != ERR_OK) {

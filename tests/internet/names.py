@@ -1,4 +1,4 @@
-"""names.py ADDRESSES: a name server on 9.9.9.9. rebind.test is public when it is asked first, and then it is not."""
+"""names.py ADDRESSES: a name server on 9.9.9.9. rebind.test is public every second time."""
 import ipaddress, pathlib, socket, struct, sys
 
 TABLE = {}
@@ -18,7 +18,7 @@ asked = {}
 def answers(name, kind):
     if name == "rebind.test":
         asked[kind] = asked.get(kind, 0) + 1
-        public = asked[kind] == 1
+        public = asked[kind] % 2 == 1
         return [ipaddress.ip_address("93.184.216.34" if public else "127.0.0.1")] if kind == 1 else []
     return [a for a in TABLE.get(name, []) if (a.version == 4) == (kind == 1)]
 

@@ -122,17 +122,36 @@ static size_t cut_refused(struct egress *e)
     return n;
 }
 
+static struct timespec in_ms(int ms)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += (long)(ms % 1000) * 1'000'000;
+    if (t.tv_nsec >= 1'000'000'000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1'000'000'000;
+    }
+    return t;
+}
+
+void egress_end(struct egress *e, int timeout_ms)
+{
+    const struct timespec until = in_ms(timeout_ms);
+    const uint64_t one = 1;
+    int r = 0;
+    (void)pthread_mutex_lock(&e->lock);
+    for (struct conn *c = e->conns; c; c = c->next)
+        (void)!write(c->cancel_fd, &one, sizeof(one));
+    while (e->conns_n > 0 && r == 0)
+        r = pthread_cond_timedwait(&e->changed, &e->lock, &until);
+    (void)pthread_mutex_unlock(&e->lock);
+}
+
 enum err_code egress_reload(struct egress *e, struct snapshot *policy, int timeout_ms, size_t *ret_cut,
                             struct err *err)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += (long)(timeout_ms % 1000) * 1'000'000;
-    if (until.tv_nsec >= 1'000'000'000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1'000'000'000;
-    }
+    const struct timespec until = in_ms(timeout_ms);
     (void)pthread_mutex_lock(&e->lock);
     struct snapshot *old = e->policy;
     e->policy = policy;

@@ -88,6 +88,9 @@ struct conn {
 enum err_code egress_reload(struct egress *e, struct snapshot *policy, int timeout_ms, size_t *ret_cut,
                             struct err *err) NONNULL;
 
+// Ends every connection and waits until their threads have reported and gone, or `timeout_ms`.
+void egress_end(struct egress *e, int timeout_ms) NONNULL;
+
 // Serves one accepted connection on a thread of its own; owns fd. Answers 503 and closes where there are
 // EGRESS_THREADS_MAX already.
 void egress_serve(struct egress *e, int fd, enum door door) NONNULL;

@@ -4,6 +4,7 @@
 #include "supervisor/egress/role.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -23,6 +24,7 @@ enum {
     LISTENERS_MAX = 8,
     TEXT_MAX_BYTES = 4 * MIB, // a trust bundle is about 220 KiB
     ACCEPT_BURST = 64,        // per turn of the loop
+    END_WAIT_MS = 1000,       // for connections whose clients are gone
 };
 
 struct role {
@@ -200,6 +202,8 @@ int egress_main(void)
     static struct role role; // the process's own; too large for a stack
     struct err err;
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)setsid();                // a terminal's signals are for the launcher
+    (void)mallopt(M_ARENA_MAX, 4); // an arena for each of hundreds of threads would be most of what we take
     enum err_code r = egress_init(&role.e, &err);
     if (r == ERR_OK)
         r = start(&role, &err);
@@ -216,5 +220,6 @@ int egress_main(void)
         return 1;
     }
     loop(&role);
-    return 0; // threads end with the process: the sandbox is gone
+    egress_end(&role.e, END_WAIT_MS); // what was under way is reported; then threads end with the process
+    return 0;
 }
