@@ -1,0 +1,463 @@
+#include "rpc/dial.h"
+
+#include "base/fd.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+enum { READ_SIZE = 64 * KIB, AUTHORITY_MAX = 300 };
+
+struct rpc_client {
+    int fd;
+    struct rpc_core *core;
+    struct str out; // borrowed from the core, still to be written
+    const struct rpc_meta *meta;
+    struct rpc_status st; // of the call that ended last
+    struct buf details;
+    bool gone;
+    struct err why; // where it is gone
+    char authority[AUTHORITY_MAX];
+    char in[READ_SIZE];
+};
+
+struct rpc_client_call {
+    struct rpc_client *client;
+    struct rpc_stream *stream; // NULL once it has ended
+    const struct rpc_method *method;
+    struct rpc_wait wait;
+    struct arena arena;
+    struct rpc_meta meta;
+    struct buf message;
+    struct rpc_status st;
+    bool has_message, wanted, ended;
+};
+
+// ---- events of the core
+
+static void on_headers(void *ctx, struct rpc_stream *s)
+{
+    (void)ctx;
+    struct rpc_client_call *call = rpc_stream_user(s);
+    struct err ignored = {};
+    for (const struct rpc_field *f = rpc_stream_meta(s)->first; f; f = f->next)
+        (void)rpc_meta_add(&call->meta, &call->arena, f->name, f->value,
+                           &ignored); // they were checked on receipt
+}
+
+static void on_message(void *ctx, struct rpc_stream *s, struct str message)
+{
+    (void)ctx;
+    struct rpc_client_call *call = rpc_stream_user(s);
+    buf_clear(&call->message);
+    buf_add(&call->message, message);
+    call->has_message = true;
+    call->wanted = false;
+}
+
+static void on_closed(void *ctx, struct rpc_stream *s, const struct rpc_status *st)
+{
+    struct rpc_client *c = ctx;
+    struct rpc_client_call *call = rpc_stream_user(s);
+    call->st = *st;
+    call->ended = true;
+    call->stream = NULL;
+    c->st = *st;
+    buf_clear(&c->details);
+    buf_add(&c->details, rpc_stream_details(s));
+}
+
+static const struct rpc_events events = {.headers = on_headers, .message = on_message, .closed = on_closed};
+
+// ---- connecting
+
+static enum err_code connect_to(const struct sockaddr *addr, socklen_t n, struct str name,
+                                const struct rpc_wait *wait, int *ret, struct err *reterr)
+{
+    CLEANUP(fd_close) int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_set(reterr, fd_code(errno), "a socket: %s", fd_strerror(errno));
+    int failed = connect(fd, addr, n) == 0 ? 0 : errno;
+    if (failed == EINPROGRESS) {
+        struct pollfd fds[2] = {{.fd = fd, .events = POLLOUT}, {.fd = wait->cancel_fd, .events = POLLIN}};
+        int r = 0;
+        do
+            r = poll(fds, 2, deadline_left_ms(wait->deadline_ns));
+        while (r < 0 && errno == EINTR);
+        if (r == 0)
+            return err_set(reterr, ERR_TIMEOUT, "%.*s: no connection in time", STR_FMT(name));
+        if (fds[1].revents)
+            return err_set(reterr, ERR_UNAVAILABLE, "%.*s: cancelled", STR_FMT(name));
+        socklen_t size = sizeof(failed);
+        (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &size);
+    }
+    if (failed)
+        return err_set(reterr, ERR_UNAVAILABLE, "%.*s: %s", STR_FMT(name), fd_strerror(failed));
+    *ret = fd_take(&fd);
+    return ERR_OK;
+}
+
+static enum err_code connect_unix(struct str path, const struct rpc_wait *wait, int *ret, struct err *reterr)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    if (!str_starts(path, STR("/")) || !str_cstr(path, addr.sun_path, sizeof(addr.sun_path)))
+        return err_set(reterr, ERR_INVALID, "'%.*s' is no path of a socket: absolute, at most %zu bytes",
+                       STR_FMT(path), sizeof(addr.sun_path) - 1);
+    return connect_to((const struct sockaddr *)&addr, sizeof(addr), path, wait, ret, reterr);
+}
+
+// "host:port" of a URL, whose host is a literal address or localhost.
+static enum err_code connect_tcp(struct str place, const struct rpc_wait *wait, int *ret, struct err *reterr)
+{
+    struct str host = place;
+    while (host.n > 0 && host.p[host.n - 1] != ':')
+        host.n--;
+    uint64_t port = 0;
+    if (host.n == 0 || !str_u64(str_from(place, host.n), UINT16_MAX, &port) || port == 0)
+        return err_set(reterr, ERR_INVALID, "'%.*s' has no port", STR_FMT(place));
+    host.n--;
+    struct str name = host;
+    if (str_eq(host, STR("localhost")))
+        host = STR("127.0.0.1");
+    char text[INET6_ADDRSTRLEN] = "";
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    enum err_code c = ERR_OK;
+    if (str_starts(host, STR("[")) && str_ends(host, STR("]"))) {
+        host = (struct str){host.p + 1, host.n - 2};
+        if (!str_cstr(host, text, sizeof(text)) || inet_pton(AF_INET6, text, &v6.sin6_addr) != 1)
+            return err_set(reterr, ERR_INVALID, "'%.*s' is no IPv6 address", STR_FMT(name));
+        c = connect_to((const struct sockaddr *)&v6, sizeof(v6), place, wait, ret, reterr);
+    } else if (str_cstr(host, text, sizeof(text)) && inet_pton(AF_INET, text, &v4.sin_addr) == 1) {
+        c = connect_to((const struct sockaddr *)&v4, sizeof(v4), place, wait, ret, reterr);
+    } else {
+        return err_set(reterr, ERR_UNSUPPORTED, "'%.*s': only addresses and localhost can be dialled yet",
+                       STR_FMT(name));
+    }
+    if (c == ERR_OK)
+        (void)setsockopt(*ret, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)); // slower without, no worse
+    return c;
+}
+
+enum err_code rpc_dial(struct str endpoint, const struct rpc_config *config, const struct rpc_wait *wait,
+                       struct rpc_client **ret, struct err *reterr)
+{
+    struct str rest = endpoint;
+    int fd = -1;
+    enum err_code c;
+    struct str authority = STR("localhost");
+    if (str_skip(&rest, STR("unix:"))) {
+        (void)str_skip(&rest, STR("//"));
+        c = connect_unix(rest, wait, &fd, reterr);
+    } else if (str_skip(&rest, STR("http://"))) {
+        if (str_ends(rest, STR("/")))
+            rest.n--;
+        authority = rest;
+        c = connect_tcp(rest, wait, &fd, reterr);
+    } else if (str_starts(rest, STR("https://"))) {
+        c = err_set(reterr, ERR_UNSUPPORTED, "https is not built yet; use http:// or unix:");
+    } else {
+        c = err_set(reterr, ERR_INVALID, "'%.*s' is no endpoint: unix:/path or http://address:port",
+                    STR_FMT(endpoint));
+    }
+    return c == ERR_OK ? rpc_client_new(fd, authority, config, ret, reterr) : c;
+}
+
+enum err_code rpc_client_new(int fd, struct str authority, const struct rpc_config *config,
+                             struct rpc_client **ret, struct err *reterr)
+{
+    CLEANUP(fd_close) int owned = fd;
+    if (!fd_set_nonblock(fd))
+        return err_set(reterr, fd_code(errno), "a socket: %s", fd_strerror(errno));
+    struct rpc_client *c = calloc(1, sizeof(*c));
+    if (!c)
+        return err_set(reterr, ERR_LIMIT, "no memory for a client");
+    c->fd = fd_take(&owned);
+    buf_init(&c->details, 64 * KIB);
+    enum err_code code = ERR_OK;
+    if (!str_cstr(authority, c->authority, sizeof(c->authority)))
+        code = err_set(reterr, ERR_INVALID, "'%.*s' is no authority", STR_FMT(authority));
+    else
+        code = rpc_core_new(RPC_CLIENT, config, &events, c, clock_ns(), &c->core, reterr);
+    if (code != ERR_OK) {
+        rpc_client_free(c);
+        return code;
+    }
+    *ret = c;
+    return ERR_OK;
+}
+
+void rpc_client_free(struct rpc_client *c)
+{
+    if (!c)
+        return;
+    rpc_core_free(c->core);
+    fd_close(&c->fd);
+    buf_done(&c->details);
+    free(c);
+}
+
+void rpc_client_set_meta(struct rpc_client *c, const struct rpc_meta *meta)
+{
+    c->meta = meta;
+}
+
+// ---- the pump
+
+static void gone(struct rpc_client *c, const char *why)
+{
+    if (c->gone)
+        return;
+    c->gone = true;
+    err_fill(&c->why, ERR_UNAVAILABLE, "the connection was lost: %s", why);
+    rpc_core_lost(c->core, why);
+}
+
+// As much as the socket takes.
+static void pump_out(struct rpc_client *c)
+{
+    struct err err = {};
+    while (!c->gone) {
+        if (c->out.n == 0 && rpc_core_send(c->core, &c->out, &err) != ERR_OK)
+            gone(c, err.msg);
+        if (c->gone || c->out.n == 0)
+            return;
+        ssize_t n = send(c->fd, c->out.p, c->out.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno != EINTR) {
+            if (errno != EAGAIN)
+                gone(c, fd_strerror(errno));
+            return;
+        }
+        c->out = str_from(c->out, n > 0 ? (size_t)n : 0);
+    }
+}
+
+// One read: what more there is makes the socket readable again.
+static void pump_in(struct rpc_client *c)
+{
+    ssize_t n = 0;
+    do
+        n = recv(c->fd, c->in, sizeof(c->in), MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    struct err err = {};
+    if (n > 0) {
+        if (rpc_core_recv(c->core, (struct str){c->in, (size_t)n}, clock_ns(), &err) != ERR_OK) {
+            pump_out(c); // GOAWAY
+            gone(c, err.msg);
+        }
+    } else if (n == 0) {
+        gone(c, "the server has closed it");
+    } else if (errno != EAGAIN) {
+        gone(c, fd_strerror(errno));
+    }
+}
+
+enum err_code rpc_client_pump(struct rpc_client *c, struct err *reterr)
+{
+    struct err err = {};
+    if (!c->gone && rpc_core_tick(c->core, clock_ns(), &err) != ERR_OK)
+        gone(c, err.msg);
+    pump_out(c);
+    if (!c->gone)
+        pump_in(c);
+    rpc_core_run(c->core);
+    pump_out(c);
+    rpc_core_run(c->core); // room in queues; and what pump_out() may have found lost
+    if (c->gone)
+        return err_set(reterr, c->why.code, "%s", c->why.msg);
+    return ERR_OK;
+}
+
+int rpc_client_fd(const struct rpc_client *c)
+{
+    return c->fd;
+}
+short rpc_client_poll(const struct rpc_client *c)
+{
+    return (short)(POLLIN | (c->out.n > 0 ? POLLOUT : 0));
+}
+int64_t rpc_client_next_ns(const struct rpc_client *c)
+{
+    return rpc_core_next_ns(c->core);
+}
+const struct rpc_status *rpc_client_status(const struct rpc_client *c)
+{
+    return &c->st;
+}
+struct str rpc_client_details(const struct rpc_client *c)
+{
+    return buf_str(&c->details);
+}
+
+// ---- calls
+
+static void call_end(struct rpc_client_call *call, enum rpc_code code, const char *why)
+{
+    if (call->stream)
+        rpc_stream_cancel(call->stream);
+    call->stream = NULL;
+    if (!call->ended) {
+        call->ended = true;
+        rpc_status_set(&call->st, code, "%s", why);
+        call->client->st = call->st;
+        buf_clear(&call->client->details);
+    }
+}
+
+// Waits for the socket, a deadline or the cancel fd; the latter ends the call.
+static void call_wait(struct rpc_client_call *call)
+{
+    struct rpc_client *c = call->client;
+    struct pollfd fds[2] = {{.fd = c->fd, .events = rpc_client_poll(c)},
+                            {.fd = call->wait.cancel_fd, .events = POLLIN}};
+    if (poll(fds, 2, deadline_left_ms(rpc_client_next_ns(c))) < 0 && errno != EINTR)
+        gone(c, fd_strerror(errno));
+    if (fds[1].revents) {
+        call_end(call, RPC_CANCELLED, "cancelled");
+        struct err ignored = {};
+        (void)rpc_client_pump(c, &ignored); // tells the server
+    }
+}
+
+enum err_code rpc_open(struct rpc_client *c, enum rpc_method_id method, const struct rpc_wait *wait,
+                       struct rpc_client_call **ret, struct err *reterr)
+{
+    if (c->gone)
+        return err_set(reterr, c->why.code, "%s", c->why.msg);
+    struct rpc_client_call *call = calloc(1, sizeof(*call));
+    if (!call)
+        return err_set(reterr, ERR_LIMIT, "no memory for a call");
+    *call = (struct rpc_client_call){.client = c, .method = &rpc_methods[method], .wait = *wait};
+    arena_init(&call->arena, 64 * KIB);
+    buf_init(&call->message, RPC_SEND_MAX);
+    struct rpc_call_opts opts = {.path = call->method->path,
+                                 .authority = str_of(c->authority),
+                                 .meta = c->meta,
+                                 .deadline_ns = wait->deadline_ns,
+                                 .user = call};
+    // The core reckons the server's timeout from its own time, which a connection that was idle has to be
+    // told.
+    enum err_code code = rpc_core_tick(c->core, clock_ns(), reterr);
+    if (code == ERR_OK)
+        code = rpc_call(c->core, &opts, &call->stream, reterr);
+    if (code != ERR_OK) {
+        rpc_close(call);
+        return code;
+    }
+    *ret = call;
+    return ERR_OK;
+}
+
+void rpc_close(struct rpc_client_call *call)
+{
+    if (!call)
+        return;
+    struct err ignored = {};
+    if (call->stream) {
+        call_end(call, RPC_CANCELLED, "cancelled");
+        (void)rpc_client_pump(call->client, &ignored);
+    }
+    arena_done(&call->arena);
+    buf_done(&call->message);
+    free(call);
+}
+
+enum err_code rpc_write(struct rpc_client_call *call, const ProtobufCMessage *message, enum rpc_try how,
+                        struct err *reterr)
+{
+    struct buf bytes;
+    buf_init(&bytes, RPC_SEND_MAX);
+    enum err_code code = wire_pack(message, &bytes, reterr);
+    struct err ignored = {};
+    while (code == ERR_OK) {
+        if (!call->stream) {
+            code = err_set(reterr, ERR_UNAVAILABLE, "the call has ended");
+            break;
+        }
+        code = rpc_stream_send(call->stream, buf_str(&bytes), reterr);
+        if (code != ERR_LIMIT || how == RPC_TRY)
+            break;
+        call_wait(call);
+        (void)rpc_client_pump(call->client, &ignored); // a lost connection ends the call
+        code = ERR_OK;
+    }
+    buf_done(&bytes);
+    if (code == ERR_OK)
+        (void)rpc_client_pump(call->client, &ignored);
+    return code;
+}
+
+void rpc_write_end(struct rpc_client_call *call)
+{
+    struct err ignored = {};
+    if (call->stream) {
+        rpc_stream_half_close(call->stream);
+        (void)rpc_client_pump(call->client, &ignored);
+    }
+}
+
+enum err_code rpc_read(struct rpc_client_call *call, enum rpc_try how, struct arena *arena,
+                       ProtobufCMessage **ret, bool *ret_end, struct err *reterr)
+{
+    struct err ignored = {};
+    for (;;) {
+        if (call->stream && !call->has_message && !call->wanted) {
+            call->wanted = true;
+            rpc_stream_want(call->stream, 1);
+        }
+        if (!call->has_message && !call->ended)
+            (void)rpc_client_pump(call->client, &ignored); // a lost connection ends the call
+        if (call->has_message) {
+            call->has_message = false;
+            *ret_end = false;
+            if (call->message.full)
+                return err_set(reterr, ERR_LIMIT, "no memory for a message");
+            return wire_unpack(call->method->out, buf_str(&call->message), arena, ret, reterr);
+        }
+        if (call->ended && call->st.code != RPC_OK)
+            return rpc_status_err(&call->st, reterr);
+        if (call->ended || how == RPC_TRY) {
+            *ret = NULL;
+            *ret_end = call->ended;
+            return ERR_OK;
+        }
+        call_wait(call);
+    }
+}
+
+const struct rpc_meta *rpc_call_meta(const struct rpc_client_call *call)
+{
+    return &call->meta;
+}
+
+enum err_code rpc_unary(struct rpc_client *c, enum rpc_method_id method, const ProtobufCMessage *request,
+                        const struct rpc_wait *wait, struct arena *arena, ProtobufCMessage **ret,
+                        struct err *reterr)
+{
+    CLEANUP(rpc_closep) struct rpc_client_call *call = NULL;
+    enum err_code code = rpc_open(c, method, wait, &call, reterr);
+    if (code != ERR_OK)
+        return code;
+    ProtobufCMessage *answer = NULL;
+    ProtobufCMessage *more = NULL;
+    bool end = false;
+    code = rpc_write(call, request, RPC_BLOCK, reterr);
+    if (code == ERR_LIMIT || code == ERR_INVALID)
+        return code;
+    if (code == ERR_OK)
+        rpc_write_end(call);
+    code = rpc_read(call, RPC_BLOCK, arena, &answer, &end, reterr);
+    if (code == ERR_OK && !end)
+        code = rpc_read(call, RPC_BLOCK, arena, &more, &end, reterr);
+    if (code != ERR_OK)
+        return code;
+    if (!answer || more)
+        return err_set(reterr, ERR_INTERNAL, "the server has answered with %s message",
+                       more ? "more than one" : "no");
+    *ret = answer;
+    return ERR_OK;
+}

@@ -1,0 +1,78 @@
+// rpc/dial.h: a gRPC client that blocks, in plain poll(2), on a Unix socket or TCP.
+//
+// For one thread. Each call takes a deadline, which the server is told too, and a cancel fd: readable means
+// give up, and the call is cancelled at the server. To wait for a terminal as well, poll rpc_client_fd() for
+// rpc_client_poll() beside it, call rpc_client_pump(), and read with RPC_TRY.
+//
+// A failure is the server's status as a struct err; rpc_client_status() has its code as gRPC says it.
+#pragma once
+#include "rpc/core.h"
+#include "rpc/method.h"
+#include "rpc/wire.h"
+
+struct rpc_client;
+struct rpc_client_call;
+
+struct rpc_wait {
+    int64_t deadline_ns; // DEADLINE_NEVER: none
+    int cancel_fd;       // -1: none
+};
+
+// "unix:/absolute/path", "unix:///absolute/path", "http://192.0.2.7:8080", "http://[::1]:8080",
+// "http://localhost:8080". ERR_UNSUPPORTED: https and host names, which are not built yet. ERR_UNAVAILABLE:
+// nobody listens. The connection is up when this returns; HTTP/2 is not spoken yet.
+enum err_code rpc_dial(struct str endpoint, const struct rpc_config *config, const struct rpc_wait *wait,
+                       struct rpc_client **ret, struct err *reterr) NONNULL;
+// Over a socket that is connected; owned from here, also on failure.
+enum err_code rpc_client_new(int fd, struct str authority, const struct rpc_config *config,
+                             struct rpc_client **ret, struct err *reterr) NONNULL;
+void rpc_client_free(struct rpc_client *c); // ends its calls; NULL is fine
+static inline void rpc_client_freep(struct rpc_client **c)
+{
+    rpc_client_free(*c);
+}
+
+// Sent with each call from here on: authorization, for example. Borrowed until replaced; NULL: none.
+void rpc_client_set_meta(struct rpc_client *c, const struct rpc_meta *meta) __attribute__((nonnull(1)));
+
+// One message there, one back, into the arena.
+enum err_code rpc_unary(struct rpc_client *c, enum rpc_method_id method, const ProtobufCMessage *request,
+                        const struct rpc_wait *wait, struct arena *arena, ProtobufCMessage **ret,
+                        struct err *reterr) NONNULL;
+
+// How the last call that ended did, and its grpc-status-details-bin, borrowed until the next one ends.
+[[nodiscard]] const struct rpc_status *rpc_client_status(const struct rpc_client *c) NONNULL;
+[[nodiscard]] struct str rpc_client_details(const struct rpc_client *c) NONNULL;
+
+// ---- streaming calls; the wait holds for all of the call
+
+enum err_code rpc_open(struct rpc_client *c, enum rpc_method_id method, const struct rpc_wait *wait,
+                       struct rpc_client_call **ret, struct err *reterr) NONNULL;
+void rpc_close(struct rpc_client_call *call); // cancels what has not ended; NULL is fine
+static inline void rpc_closep(struct rpc_client_call **call)
+{
+    rpc_close(*call);
+}
+
+enum rpc_try { RPC_BLOCK, RPC_TRY };
+
+// Waits for room in the queue; with RPC_TRY: ERR_LIMIT where there is none. ERR_UNAVAILABLE: the call has
+// ended, and rpc_read() says how.
+enum err_code rpc_write(struct rpc_client_call *call, const ProtobufCMessage *message, enum rpc_try how,
+                        struct err *reterr) NONNULL;
+void rpc_write_end(struct rpc_client_call *call) NONNULL;
+
+// The next message. *ret NULL and *ret_end true: the call has ended well. *ret NULL and *ret_end false: with
+// RPC_TRY, there is none yet.
+enum err_code rpc_read(struct rpc_client_call *call, enum rpc_try how, struct arena *arena,
+                       ProtobufCMessage **ret, bool *ret_end, struct err *reterr) NONNULL;
+// Initial metadata of the server, once something was read.
+[[nodiscard]] const struct rpc_meta *rpc_call_meta(const struct rpc_client_call *call) NONNULL;
+
+// ---- for an own poll(2)
+
+[[nodiscard]] int rpc_client_fd(const struct rpc_client *c) NONNULL;
+[[nodiscard]] short rpc_client_poll(const struct rpc_client *c) NONNULL;      // POLLIN, perhaps POLLOUT
+[[nodiscard]] int64_t rpc_client_next_ns(const struct rpc_client *c) NONNULL; // pump by then at the latest
+// Reads, writes, ticks; never waits. ERR_UNAVAILABLE: the connection is gone, and so are its calls.
+enum err_code rpc_client_pump(struct rpc_client *c, struct err *reterr) NONNULL;
