@@ -49,9 +49,9 @@ fmt: ## format every C file
 clean: ## remove everything that was built
 	@rm -rf build
 
-demo: ## (comes with the sandbox)
-	@echo 'There is no demo yet: it shows a sandbox, and the sandbox is not built yet. See README.md for what is.'
-	@exit 1
+demo: all ## see a sandbox at work on a stand-in Internet, offline (as root)
+	@scripts/deps test
+	@scripts/demo
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' Makefile
