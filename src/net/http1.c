@@ -445,3 +445,9 @@ enum http1_result http1_response(struct str in, size_t max, struct str method, s
     *used = n;
     return HTTP1_DONE;
 }
+
+enum http1_result http1_target(struct http1_head *h, struct err *err)
+{
+    struct scan s = {.err = err};
+    return is_token(h->method) ? request_target(&s, h, 0) : bad(&s, 0, "a method that is no token");
+}

@@ -66,6 +66,10 @@ enum http1_result http1_request(struct str in, size_t max, size_t *resume, struc
 enum http1_result http1_response(struct str in, size_t max, struct str method, size_t *resume,
                                  struct http1_head *ret, size_t *used, struct err *err) NONNULL;
 
+// For heads that are not lines (HTTP/2): checks h->method and h->target as the above do, and fills what
+// follows from the target: form, authority, path, query. BAD as above.
+enum http1_result http1_target(struct http1_head *h, struct err *err) NONNULL;
+
 // The value of the only header of that name (any case); false where there is none, or more than one.
 [[nodiscard]] bool http1_get(const struct http1_head *h, struct str name, struct str *ret) NONNULL;
 [[nodiscard]] bool http1_has_token(const struct http1_head *h, struct str name, struct str token) NONNULL;
