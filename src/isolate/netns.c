@@ -192,7 +192,9 @@ static void chain_message(struct nl *m)
     nl_end(m);
 }
 
-enum err_code netns_capture(const struct cidr *ranges, size_t n, struct err *e)
+// `again`: what was installed before goes, in the same transaction. Not asked for where there is nothing,
+// since the kernel waits for every processor (synchronize_rcu, 10 ms) before it forgets a table.
+static enum err_code install(const struct cidr *ranges, size_t n, bool again, struct err *e)
 {
     static const struct cidr synthetic = {.net = {.family = 4, .b = {198, 18}}, .bits = 15}; // RFC 2544
     if (n > NETNS_RANGES_MAX)
@@ -201,15 +203,20 @@ enum err_code netns_capture(const struct cidr *ranges, size_t n, struct err *e)
     m.n = m.msg = 0;
     m.full = false;
     batch(&m, NFNL_MSG_BATCH_BEGIN);
-    table_message(&m, NFT_MSG_NEWTABLE, NLM_F_CREATE); // so that there is one to delete
-    table_message(&m, NFT_MSG_DELTABLE, 0);
+    if (again)
+        table_message(&m, NFT_MSG_DELTABLE, 0);
     table_message(&m, NFT_MSG_NEWTABLE, NLM_F_CREATE);
     chain_message(&m);
     rule(&m, &synthetic);
     for (size_t i = 0; i < n; i++)
         rule(&m, &ranges[i]);
     batch(&m, NFNL_MSG_BATCH_END);
-    return nl_talk(NETLINK_NETFILTER, &m, 5 + n, "nft tproxy rules", e);
+    return nl_talk(NETLINK_NETFILTER, &m, (again ? 4 : 3) + n, "nft tproxy rules", e);
+}
+
+enum err_code netns_capture(const struct cidr *ranges, size_t n, struct err *e)
+{
+    return install(ranges, n, true, e);
 }
 
 // ---- sockets
@@ -290,7 +297,7 @@ enum err_code netns_setup(const struct cidr *ranges, size_t n, struct netns *ret
     if (r == ERR_OK)
         r = listeners(&ns, e);
     if (r == ERR_OK)
-        r = netns_capture(ranges, n, e);
+        r = install(ranges, n, false, e);
     if (r != ERR_OK) {
         netns_close(&ns);
         return r;
