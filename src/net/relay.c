@@ -14,7 +14,8 @@
 enum {
     BUFFER = 32 * KIB, // two TLS records
     PIPE = 256 * KIB,
-    TURNS = 32, // steps of one way in a row
+    FRONT_MAX = 4 * KIB, // PIPE_BUF: what any pipe takes whole
+    TURNS = 32,          // steps of one way in a row
 };
 
 struct way {
@@ -33,15 +34,30 @@ static bool is_plain(const struct stream *s)
     return s->ops == &stream_socket_ops;
 }
 
+static enum err_code sock_error(struct err *e)
+{
+    return err_set(e, ERR_UNAVAILABLE, "relay: %s", fd_strerror(errno));
+}
+
 static enum err_code way_open(struct way *w, struct stream *from, struct stream *to, uint64_t *count,
                               struct err *e)
 {
+    struct str front, ignored;
+    struct stream *a = stream_peel(from, &front), *b = stream_peel(to, &ignored);
     *w = (struct way){.from = from, .to = to, .pipe = {-1, -1}, .count = count};
-    w->spliced = is_plain(from) && is_plain(to) && pipe2(w->pipe, O_CLOEXEC | O_NONBLOCK) == 0;
-    if (w->spliced)
+    w->spliced = is_plain(a) && is_plain(b) && front.n <= FRONT_MAX &&
+                 pipe2(w->pipe, O_CLOEXEC | O_NONBLOCK) == 0;
+    if (w->spliced) {
         (void)fcntl(w->pipe[1], F_SETPIPE_SZ, PIPE); // smaller is slower, no more
-    else
+        w->from = a;
+        w->to = b;
+        w->held = front.n;
+        if (front.n > 0 && write(w->pipe[1], front.p, front.n) != (ssize_t)front.n)
+            return sock_error(e); // an empty pipe takes them
+        stream_peeled(from);
+    } else {
         w->buf = malloc(BUFFER);
+    }
     return w->spliced || w->buf ? ERR_OK : err_set(e, ERR_LIMIT, "no memory for a relay");
 }
 
@@ -50,11 +66,6 @@ static void way_close(struct way *w)
     fd_close(&w->pipe[0]);
     fd_close(&w->pipe[1]);
     free(w->buf);
-}
-
-static enum err_code sock_error(struct err *e)
-{
-    return err_set(e, ERR_UNAVAILABLE, "relay: %s", fd_strerror(errno));
 }
 
 // The three steps of a way. None waits: ERR_TIMEOUT means not now.

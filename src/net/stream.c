@@ -207,6 +207,22 @@ static void pre_free(struct stream *s)
 
 static const struct stream_ops pre_ops = {pre_read, pre_write, pre_end, pre_pending, pre_free};
 
+struct stream *stream_peel(struct stream *s, struct str *ret_front)
+{
+    *ret_front = (struct str){};
+    if (s->ops != &pre_ops)
+        return s;
+    struct prepended *x = of(s);
+    *ret_front = (struct str){x->b + x->off, x->n - x->off};
+    return x->below;
+}
+
+void stream_peeled(struct stream *s)
+{
+    if (s->ops == &pre_ops)
+        of(s)->off = of(s)->n;
+}
+
 enum err_code stream_prepend(struct stream *below, struct str bytes, struct stream **ret, struct err *e)
 {
     size_t size;

@@ -73,12 +73,21 @@ static enum err_code capture(struct launcher *l, const struct policy *policy, st
     struct cidr *ranges;
     size_t n;
     enum err_code r = plan_ranges(policy, a, &ranges, &n, e);
+    const struct init_spec *now = &l->plan->spec;
+    if (r == ERR_OK && n == now->ranges_n && memcmp(ranges, now->ranges, n * sizeof(ranges[0])) == 0)
+        return ERR_OK; // a change costs a grace period of the kernel's (netns.c)
     CLEANUP(fd_close) int fd = -1;
     if (r == ERR_OK)
         r = ctl_memfd((struct str){(const char *)ranges, n * sizeof(ranges[0])}, &fd, e);
     const struct ctl_msg m = {.kind = CTL_CAPTURE};
     struct ctl_msg answer;
-    return r == ERR_OK ? ask_child(l->init, &m, fd, &answer, e) : r;
+    if (r == ERR_OK)
+        r = ask_child(l->init, &m, fd, &answer, e);
+    if (r == ERR_OK) {
+        l->plan->spec.ranges = ranges; // they live as long as the policy that they are of
+        l->plan->spec.ranges_n = n;
+    }
+    return r;
 }
 
 static enum err_code swap(struct launcher *l, struct str text, struct ctl_msg *answer, struct err *e)
@@ -105,6 +114,8 @@ static enum err_code swap(struct launcher *l, struct str text, struct ctl_msg *a
         l->policy_arena = a;
         l->plan->policy = next;
         a = (struct arena){};
+    } else {
+        l->plan->spec.ranges_n = SIZE_MAX; // not known: they may be the refused policy's, which go with it
     }
     return r;
 }
