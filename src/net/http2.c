@@ -17,6 +17,7 @@ struct http2_stream {
     size_t off;
     bool paused;        // nghttp2 asked for body, and there was none
     bool finished;      // nothing will be added
+    bool sent;          // the end is out
     bool reset_at_end;  // http2_reset_when_sent
     size_t held;        // given to data(), not consumed yet
     struct arena arena; // of the trailers
@@ -36,6 +37,7 @@ struct http2 {
     size_t memory; // of nghttp2
     bool over;     // the peer broke the protocol
     bool leaving;  // GOAWAY came
+    bool left;     // http2_leave
     bool flooded;  // by what we had to reset
     char why[200]; // what nghttp2 said last
 };
@@ -336,7 +338,9 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *f, void 
         http2_guard_earn(&h->guard, 4); // it may be answered by WINDOW_UPDATE twice, and by PING
     if ((f->hd.type != NGHTTP2_DATA && !is_block(f)) || !(f->hd.flags & NGHTTP2_FLAG_END_STREAM))
         return 0;
-    const struct http2_stream *s = stream_of(h, f->hd.stream_id);
+    struct http2_stream *s = stream_of(h, f->hd.stream_id);
+    if (s)
+        s->sent = true;
     if (s && s->reset_at_end)
         return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
     return 0;
@@ -439,7 +443,7 @@ enum err_code http2_recv(struct http2 *h, struct str in, int64_t now_ns, struct 
         http2_end(h, HTTP2_ENHANCE_YOUR_CALM);
         return err_set(e, ERR_LIMIT, "HTTP/2: %s", nghttp2_strerror((int)n));
     }
-    if (n >= 0 && (nghttp2_session_want_read(h->s) || h->leaving))
+    if (n >= 0 && (nghttp2_session_want_read(h->s) || h->leaving || h->left))
         return ERR_OK;
     if (n < 0)
         http2_end(h, HTTP2_PROTOCOL_ERROR);
@@ -479,7 +483,8 @@ bool http2_is_over(const struct http2 *h)
 
 bool http2_in_head(const struct http2 *h)
 {
-    return h->guard.magic > 0 || h->guard.head_n > 0 || h->guard.left > 0 || h->guard.in_block;
+    return h->guard.magic > 0 || h->guard.in_block ||
+           (h->guard.left > 0 && h->guard.head[3] == NGHTTP2_HEADERS);
 }
 
 bool http2_is_leaving(const struct http2 *h)
@@ -602,12 +607,15 @@ void http2_reset(struct http2 *h, int32_t id, uint32_t code)
 void http2_reset_when_sent(struct http2 *h, int32_t id)
 {
     struct http2_stream *s = stream_of(h, id);
-    if (s)
+    if (s && s->sent)
+        http2_reset(h, id, HTTP2_NO_ERROR);
+    else if (s)
         s->reset_at_end = true;
 }
 
 void http2_leave(struct http2 *h)
 {
+    h->left = true;
     (void)nghttp2_submit_goaway(h->s, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h->s),
                                 NGHTTP2_NO_ERROR, NULL, 0);
 }

@@ -72,8 +72,8 @@ enum err_code http2_recv(struct http2 *h, struct str in, int64_t now_ns, struct 
 // Appends what is to be sent, until out->n is at least `enough` or there is nothing more.
 enum err_code http2_send(struct http2 *h, struct buf *out, size_t enough, struct err *e) NONNULL;
 [[nodiscard]] bool http2_wants_send(const struct http2 *h) NONNULL;
-[[nodiscard]] bool http2_is_over(const struct http2 *h) NONNULL;    // nothing more to read or to send
-[[nodiscard]] bool http2_in_head(const struct http2 *h) NONNULL;    // in the middle of a frame, or of a head
+[[nodiscard]] bool http2_is_over(const struct http2 *h) NONNULL; // nothing more to read or to send
+[[nodiscard]] bool http2_in_head(const struct http2 *h) NONNULL; // in the middle of a head, or of the preface
 [[nodiscard]] bool http2_is_leaving(const struct http2 *h) NONNULL; // the peer sent GOAWAY
 [[nodiscard]] size_t http2_streams(const struct http2 *h) NONNULL;  // open
 

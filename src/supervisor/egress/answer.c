@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/jsonw.h"
 
-enum { ANSWER_TIMEOUT_MS = 5'000, ANSWER_MAX = 16 * KIB };
+enum { ANSWER_TIMEOUT_MS = 5'000 };
 
 static void send(struct conn *c, struct stream *to, const struct buf *out)
 {
@@ -43,17 +43,22 @@ static void json_answer(struct conn *c, struct stream *to, unsigned status, stru
     send(c, to, &out);
 }
 
+void answer_denial_body(const struct denial *d, struct buf *out)
+{
+    bool first = true;
+    buf_addc(out, '{');
+    jsonw_member(out, &first, "detail", str_of(d->detail));
+    jsonw_member(out, &first, "error", str_of(d->error));
+    if (d->reason[0])
+        jsonw_member(out, &first, "reason", str_of(d->reason));
+    buf_addc(out, '}');
+}
+
 void answer_denial(struct conn *c, struct stream *to, const struct denial *d)
 {
     CLEANUP(buf_done) struct buf body;
     buf_init(&body, ANSWER_MAX / 2);
-    bool first = true;
-    buf_addc(&body, '{');
-    jsonw_member(&body, &first, "detail", str_of(d->detail));
-    jsonw_member(&body, &first, "error", str_of(d->error));
-    if (d->reason[0])
-        jsonw_member(&body, &first, "reason", str_of(d->reason));
-    buf_addc(&body, '}');
+    answer_denial_body(d, &body);
     json_answer(c, to, d->status, STR(""), &body);
 }
 
@@ -78,34 +83,40 @@ static void rule_missing(struct buf *out, const struct conn *c, const struct req
     buf_addc(out, '}');
 }
 
-void answer_l7(struct conn *c, struct stream *to, const struct snapshot *s,
-               const struct request_line_facts *r, const struct decision *d, struct str reason)
+void answer_l7_body(const struct conn *c, const struct request_line_facts *r, const struct decision *d,
+                    struct str reason, struct buf *out)
 {
-    (void)s;
     struct str policy = d->entry ? d->entry->name : STR("");
     char rule[256];
     (void)snprintf(rule, sizeof(rule), "%.*s %.*s", STR_FMT(r->method),
                    (int)(r->path.n < 200 ? r->path.n : 200), r->path.p);
+    bool first = true;
+    buf_addc(out, '{');
+    member_if(out, &first, "binary", c->facts.who.exe);
+    jsonw_member(out, &first, "detail", reason);
+    jsonw_member(out, &first, "error", STR("policy_denied"));
+    member_if(out, &first, "host", c->facts.host);
+    jsonw_member(out, &first, "layer", STR("l7"));
+    jsonw_member(out, &first, "method", r->method);
+    jsonw_key(out, &first, "next_steps");
+    buf_add(out, STR("[]"));
+    jsonw_member(out, &first, "path", r->path);
+    jsonw_member(out, &first, "policy", policy);
+    jsonw_key(out, &first, "port");
+    buf_addf(out, "%u", c->facts.port);
+    jsonw_member(out, &first, "protocol", STR("rest")); // literally so for every protocol (reference 2.4)
+    jsonw_member(out, &first, "rule", str_of(rule));
+    jsonw_key(out, &first, "rule_missing");
+    rule_missing(out, c, r);
+    buf_addc(out, '}');
+}
+
+void answer_l7(struct conn *c, struct stream *to, const struct snapshot *s,
+               const struct request_line_facts *r, const struct decision *d, struct str reason)
+{
+    (void)s;
     CLEANUP(buf_done) struct buf body;
     buf_init(&body, ANSWER_MAX - KIB);
-    bool first = true;
-    buf_addc(&body, '{');
-    member_if(&body, &first, "binary", c->facts.who.exe);
-    jsonw_member(&body, &first, "detail", reason);
-    jsonw_member(&body, &first, "error", STR("policy_denied"));
-    member_if(&body, &first, "host", c->facts.host);
-    jsonw_member(&body, &first, "layer", STR("l7"));
-    jsonw_member(&body, &first, "method", r->method);
-    jsonw_key(&body, &first, "next_steps");
-    buf_add(&body, STR("[]"));
-    jsonw_member(&body, &first, "path", r->path);
-    jsonw_member(&body, &first, "policy", policy);
-    jsonw_key(&body, &first, "port");
-    buf_addf(&body, "%u", c->facts.port);
-    jsonw_member(&body, &first, "protocol", STR("rest")); // literally so for every protocol (reference 2.4)
-    jsonw_member(&body, &first, "rule", str_of(rule));
-    jsonw_key(&body, &first, "rule_missing");
-    rule_missing(&body, c, r);
-    buf_addc(&body, '}');
-    json_answer(c, to, 403, policy, &body);
+    answer_l7_body(c, r, d, reason, &body);
+    json_answer(c, to, 403, d->entry ? d->entry->name : STR(""), &body);
 }

@@ -14,6 +14,7 @@
 #include "net/http1.h"
 #include "net/stream.h"
 #include "net/tls.h"
+#include "net/urlpath.h"
 #include "policy/decide.h"
 #include "supervisor/events/event.h"
 #include "supervisor/monitor.h"
@@ -178,6 +179,44 @@ struct request_line_facts { // what is known of a refused request; empty: unknow
 void answer_l7(struct conn *c, struct stream *to, const struct snapshot *s,
                const struct request_line_facts *r, const struct decision *d, struct str reason) NONNULL;
 
+// The bodies alone, for answers by HTTP/2.
+#define ANSWER_AUTHORITY                                                                                     \
+    "{\"error\":\"request_authority_mismatch\",\"message\":\"HTTP request authority does not match the "     \
+    "authorized "                                                                                            \
+    "tunnel endpoint\"}"
+enum { ANSWER_MAX = 16 * KIB };
+void answer_denial_body(const struct denial *d, struct buf *out) NONNULL;
+void answer_l7_body(const struct conn *c, const struct request_line_facts *r, const struct decision *d,
+                    struct str reason, struct buf *out) NONNULL;
+
+// ---- request.c
+// ----------------------------------------------------------------------------------------------
+
+enum { REQUEST_ARENA_MAX = 256 * KIB };
+
+// One request under decision.
+struct incoming {
+    struct http1_head head;
+    char path_text[URLPATH_MAX + 1];
+    struct str path; // canonical
+    struct request_facts facts;
+    struct arena arena; // of the query, dropped with the request
+};
+
+// Whether every name that the request gives is the target's (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
+[[nodiscard]] bool request_is_for(const struct target *for_whom, bool tls,
+                                  const struct http1_head *head) NONNULL;
+void report_authority(struct conn *c, const struct target *t,
+                      const struct http1_head *head) NONNULL; // it is not
+// Fills path and facts from the head. ERR_INVALID: answer 400.
+enum err_code request_facts(const struct conn *c, const struct snapshot *s, struct incoming *in,
+                            struct err *e) NONNULL;
+// Decides under `s`, the policy in force now, which may be newer than the one that admitted the connection;
+// reports. False: refused, for `reason`.
+[[nodiscard]] bool request_decide(struct conn *c, const struct target *t, const struct snapshot *s,
+                                  const struct incoming *in, struct decision *ret,
+                                  struct buf *reason) NONNULL;
+
 // ---- http.c
 // -------------------------------------------------------------------------------------------------
 
@@ -199,6 +238,14 @@ void http_serve(struct http_session *h) NONNULL;
 // Connects to the target's pinned addresses, with TLS where h->tls.
 enum err_code http_dial(struct http_session *h, struct err *e) NONNULL;
 
+// ---- http2.c
+// ------------------------------------------------------------------------------------------------
+
+// Serves HTTP/2 on both legs, to the end of either; each request is decided on by the policy in force when it
+// arrives.
+void http2_serve(struct conn *c, const struct target *t, struct stream *client,
+                 struct stream *upstream) NONNULL;
+
 // ---- exchange.c
 // ---------------------------------------------------------------------------------------------
 
@@ -206,6 +253,9 @@ enum err_code http_dial(struct http_session *h, struct err *e) NONNULL;
 // the client was answered. The caller ends the connection where this fails, or where h->again is false.
 enum err_code http_exchange(struct http_session *h, const struct http1_head *req, struct str path,
                             unsigned *ret_status, struct err *e) NONNULL;
+
+// "host[:port]" as a server expects it: without the port where it is that of the scheme.
+void write_authority(const struct target *t, bool tls, char out[static HOST_MAX + 16]) NONNULL;
 
 // ---- tunnel.c
 // -----------------------------------------------------------------------------------------------

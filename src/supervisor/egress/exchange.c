@@ -27,13 +27,18 @@ static void write_upgrade(const struct http1_head *h, struct buf *out)
         http1_write_header(out, STR("Upgrade"), to);
 }
 
+void write_authority(const struct target *t, bool tls, char out[static HOST_MAX + 16])
+{
+    bool v6 = t->literal && t->ip.family == 6;
+    bool plain = t->port == (tls ? 443 : 80);
+    (void)snprintf(out, HOST_MAX + 16, plain ? "%s%s%s" : "%s%s%s:%u", v6 ? "[" : "", t->host, v6 ? "]" : "",
+                   t->port);
+}
+
 static void write_host(const struct target *t, bool tls, struct buf *out)
 {
     char text[HOST_MAX + 16];
-    bool v6 = t->literal && t->ip.family == 6;
-    bool plain = t->port == (tls ? 443 : 80);
-    (void)snprintf(text, sizeof(text), plain ? "%s%s%s" : "%s%s%s:%u", v6 ? "[" : "", t->host, v6 ? "]" : "",
-                   t->port);
+    write_authority(t, tls, text);
     http1_write_header(out, STR("Host"), str_of(text));
 }
 

@@ -3,19 +3,6 @@
 #include "supervisor/egress/egress.h"
 
 #include "base/clock.h"
-#include "net/query.h"
-#include "net/urlpath.h"
-
-// One request under decision.
-struct incoming {
-    struct http1_head head;
-    char path_text[URLPATH_MAX + 1];
-    struct str path; // canonical
-    struct request_facts facts;
-    struct arena arena; // of the query, dropped with the request
-};
-
-enum { REQUEST_ARENA_MAX = 256 * KIB };
 
 enum err_code http_dial(struct http_session *h, struct err *e)
 {
@@ -70,90 +57,21 @@ static bool read_head(struct http_session *h, struct http1_head *head, size_t *u
     }
 }
 
-// The request is for whom the tunnel is for: every name it gives is the target's (RFC 9112 section 3.2).
-static bool same_authority(const struct http_session *h, const struct http1_head *head)
-{
-    uint16_t port = h->tls ? 443 : 80;
-    struct target t;
-    struct err e;
-    struct str given[2] = {head->host, head->authority};
-    bool has[2] = {head->has_host, head->form == FORM_ABSOLUTE};
-    if (!has[0] && !has[1])
-        return head->minor == 0; // HTTP/1.0 may leave Host out
-    for (size_t i = 0; i < 2; i++) {
-        if (!has[i])
-            continue;
-        if (target_parse(given[i], port, &t, &e) != ERR_OK || t.port != h->target->port ||
-            !str_eq(target_host(&t), target_host(h->target)))
-            return false;
-    }
-    return true;
-}
-
 static void refuse_authority(struct http_session *h, const struct http1_head *head)
 {
-    static const char
-        body[] = "{\"error\":\"request_authority_mismatch\",\"message\":\"HTTP request authority does not "
-                 "match the authorized tunnel endpoint\"}";
+    struct str body = STR(ANSWER_AUTHORITY);
     CLEANUP(buf_done) struct buf out;
     buf_init(&out, KIB);
     http1_write_status(&out, 403, STR("Forbidden"));
     http1_write_header(&out, STR("Content-Type"), STR("application/json"));
-    http1_write_framing(&out, FRAMING_LENGTH, sizeof(body) - 1);
+    http1_write_framing(&out, FRAMING_LENGTH, body.n);
     http1_write_header(&out, STR("Connection"), STR("close"));
-    buf_addf(&out, "\r\n%s", body);
+    buf_add(&out, STR("\r\n"));
+    buf_add(&out, body);
     struct wait w = conn_wait(h->c, deadline_in_ms(HEAD_TIMEOUT_MS));
     struct err e;
     (void)stream_write(h->client, buf_str(&out), &w, &e); // the connection ends either way
-    struct denial deny = {.status = 403, .error = "request_authority_mismatch", .stage = "request-authority"};
-    (void)snprintf(deny.detail, sizeof(deny.detail), "the request names '%.*s'",
-                   STR_FMT(head->form == FORM_ABSOLUTE ? head->authority : head->host));
-    report_denial(h->c, h->target, head->method, STR(""), &deny);
-}
-
-// The canonical path; %2F only where the endpoint that applies allows it, which is known only with the path.
-static enum err_code canonical(struct http_session *h, const struct snapshot *s, struct incoming *in,
-                               struct err *e)
-{
-    struct str raw = in->head.form == FORM_ASTERISK ? STR("/") : in->head.path;
-    struct err first;
-    if (urlpath_canonical(raw, false, in->path_text, &in->path, &first) == ERR_OK)
-        return ERR_OK;
-    enum err_code r = urlpath_canonical(raw, true, in->path_text, &in->path, e);
-    if (r != ERR_OK)
-        return r;
-    const struct snap_endpoint *ep = decide_endpoint(s, &h->c->facts, in->path);
-    if (ep && ep->allow_encoded_slash)
-        return ERR_OK;
-    *e = first;
-    return first.code;
-}
-
-static enum err_code facts_of(struct http_session *h, const struct snapshot *s, struct incoming *in,
-                              struct err *e)
-{
-    if (in->head.form == FORM_AUTHORITY)
-        return err_set(e, ERR_INVALID, "CONNECT inside a tunnel");
-    if (in->head.form == FORM_ASTERISK && !str_eq(in->head.method, STR("OPTIONS")))
-        return err_set(e, ERR_INVALID, "'*' is a target of OPTIONS only");
-    enum err_code r = canonical(h, s, in, e);
-    if (r != ERR_OK)
-        return r;
-    struct query_item *items = NULL;
-    size_t n = 0;
-    r = query_decode(in->head.query, &in->arena, &items, &n, e);
-    if (r != ERR_OK)
-        return err_wrap(e, r, "query");
-    struct query_pair *pairs = arena_newn(&in->arena, struct query_pair, n);
-    if (!pairs)
-        return arena_limit(&in->arena, "the query", e);
-    for (size_t i = 0; i < n; i++)
-        pairs[i] = (struct query_pair){items[i].key, items[i].value};
-    in->facts = (struct request_facts){.method = in->head.method,
-                                       .path = in->path,
-                                       .query = pairs,
-                                       .query_n = n};
-    return ERR_OK;
+    report_authority(h->c, h->target, head);
 }
 
 static bool is_h2c_upgrade(const struct http1_head *head)
@@ -179,22 +97,6 @@ static void refuse_rules(struct http_session *h, const struct snapshot *s, const
                                        .path = in->path};
         answer_l7(c, h->client, s, &r, d, reason);
     }
-}
-
-// Decides under the policy in force now, which may be newer than the one that admitted the connection.
-static bool decide(struct http_session *h, const struct snapshot *s, struct incoming *in)
-{
-    struct conn *c = h->c;
-    struct decision d;
-    decide_request(s, &c->facts, &in->facts, &d);
-    CLEANUP(buf_done) struct buf reason;
-    buf_init(&reason, KIB);
-    decision_reason(s, &c->facts, &in->facts, &d, &reason);
-    if (d.verdict == VERDICT_DENY)
-        refuse_rules(h, s, in, &d, buf_str(&reason));
-    report_request(c, h->target, in->head.method, in->path, s, &d, buf_str(&reason),
-                   d.verdict == VERDICT_DENY ? 403 : 0);
-    return d.verdict != VERDICT_DENY;
 }
 
 static void gateway_error(struct http_session *h, const char *error, struct str why)
@@ -242,7 +144,7 @@ static void serve_request(struct http_session *h, struct incoming *in, const str
 {
     struct err e;
     h->again = false;
-    if (!same_authority(h, &in->head)) {
+    if (!request_is_for(h->target, h->tls, &in->head)) {
         refuse_authority(h, &in->head);
         return;
     }
@@ -254,13 +156,18 @@ static void serve_request(struct http_session *h, struct incoming *in, const str
         report_denial(h->c, h->target, in->head.method, STR(""), &deny);
         return;
     }
-    if (facts_of(h, s, in, &e) != ERR_OK) {
+    if (request_facts(h->c, s, in, &e) != ERR_OK) {
         answer_bare(h->c, h->client, 400);
         report_failure(h->c, h->target, "HTTP request rejected before policy evaluation", str_of(e.msg));
         return;
     }
-    if (decide(h, s, in))
+    struct decision d;
+    CLEANUP(buf_done) struct buf reason;
+    buf_init(&reason, KIB);
+    if (request_decide(h->c, h->target, s, in, &d, &reason))
         serve_decided(h, in);
+    else
+        refuse_rules(h, s, in, &d, buf_str(&reason));
 }
 
 void http_serve(struct http_session *h)

@@ -137,27 +137,55 @@ static void serve_http(struct conn *c, const struct target *t, const struct admi
     stream_free(h->upstream);
 }
 
-// Both handshakes. The server's comes first, so that a bad certificate is known before the client is told
+// Whether the client offers HTTP/2. Where its hello cannot be read the handshake will tell it.
+static bool offers_h2(struct conn *c, struct reader *in)
+{
+    struct wait w = conn_wait(c, deadline_in_ms(TLS_TIMEOUT_MS));
+    struct err e;
+    struct hello hello = {};
+    bool end = false;
+    for (;;) {
+        enum hello_result r = tls_hello(reader_str(in), &hello, &e);
+        if (r != HELLO_MORE)
+            return r == HELLO_DONE && hello.alpn_h2;
+        if (reader_fill(in, &w, &end, &e) != ERR_OK || end)
+            return false;
+    }
+}
+
+static void serve_either(struct http_session *h, bool server_h2, bool client_h2)
+{
+    if (server_h2 && client_h2) {
+        http2_serve(h->c, h->target, h->client, h->upstream);
+        return;
+    }
+    if (server_h2) // the client's hello promised what its handshake did not take: another connection
+        stream_free(TAKE(h->upstream));
+    http_serve(h);
+}
+
+// Both handshakes. `h2`: the client offers it; the server is asked then, and the client gets what the server
+// chose. The server's comes first, so that a bad certificate is known before the client is told
 // anything; the client then gets the reason as an HTTP answer.
 static void serve_tls(struct conn *c, const struct target *t, const struct admission *a,
-                      struct stream *upstream)
+                      struct stream *upstream, bool h2)
 {
     struct err e, upstream_error;
-    bool h2;
+    bool server_h2 = false, client_h2 = false;
     struct http_session *h = session(c, t, a, true);
     CLEANUP(stream_freep) struct stream *plain = upstream;
     if (!h)
         return;
     struct wait w = conn_wait(c, deadline_in_ms(TLS_TIMEOUT_MS));
-    enum err_code up = tls_connect(c->e->tls, plain, target_host(t), t->port, false, &w, &h->upstream, &h2,
-                                   &upstream_error);
+    enum err_code up = tls_connect(c->e->tls, plain, target_host(t), t->port, h2, &w, &h->upstream,
+                                   &server_h2, &upstream_error);
     if (up == ERR_OK) {
         plain = NULL;
         h->out.s = h->upstream;
     }
     struct stream *client;
     w = conn_wait(c, deadline_in_ms(TLS_TIMEOUT_MS));
-    if (tls_accept(c->e->ca, c->client, target_host(t), false, &w, &client, &h2, &e) != ERR_OK) {
+    if (tls_accept(c->e->ca, c->client, target_host(t), server_h2, &w, &client, &client_h2, &e) != ERR_OK) {
         report_failure(c, t, "TLS relay error", str_of(e.msg));
         stream_free(h->upstream);
         return;
@@ -165,7 +193,7 @@ static void serve_tls(struct conn *c, const struct target *t, const struct admis
     c->client = client;
     h->client = client;
     if (up == ERR_OK) {
-        http_serve(h);
+        serve_either(h, server_h2, client_h2);
     } else {
         struct denial deny = {.status = 502, .error = "upstream_tls_failed"};
         (void)snprintf(deny.detail, sizeof(deny.detail), "TLS to %s:%u failed", t->host, t->port);
@@ -197,11 +225,12 @@ void tunnel_serve(struct conn *c, const struct target *t, const struct admission
             raw(c, t, up);
         return;
     }
+    bool h2 = content == CONTENT_TLS && offers_h2(c, in);
     if (unread(c, in, &e) != ERR_OK)
         return;
     switch (content) {
     case CONTENT_TLS:
-        serve_tls(c, t, a, TAKE(up));
+        serve_tls(c, t, a, TAKE(up), h2);
         break;
     case CONTENT_HTTP:
         serve_http(c, t, a, TAKE(up));

@@ -1,0 +1,87 @@
+// A request under decision, whatever version of HTTP it came by: whom it is for, what it asks, whether the
+// policy in force lets it. What is decided on is the canonical form that is sent on.
+#include "supervisor/egress/egress.h"
+
+#include "net/query.h"
+
+bool request_is_for(const struct target *for_whom, bool tls, const struct http1_head *head)
+{
+    uint16_t port = tls ? 443 : 80;
+    struct target t;
+    struct err e;
+    struct str given[2] = {head->host, head->authority};
+    bool has[2] = {head->has_host, head->form == FORM_ABSOLUTE};
+    if (!has[0] && !has[1])
+        return head->minor == 0; // HTTP/1.0 may leave Host out
+    for (size_t i = 0; i < 2; i++) {
+        if (!has[i])
+            continue;
+        if (target_parse(given[i], port, &t, &e) != ERR_OK || t.port != for_whom->port ||
+            !str_eq(target_host(&t), target_host(for_whom)))
+            return false;
+    }
+    return true;
+}
+
+void report_authority(struct conn *c, const struct target *t, const struct http1_head *head)
+{
+    struct denial deny = {.status = 403, .error = "request_authority_mismatch", .stage = "request-authority"};
+    (void)snprintf(deny.detail, sizeof(deny.detail), "the request names '%.*s'",
+                   STR_FMT(head->authority.n > 0 ? head->authority : head->host));
+    report_denial(c, t, head->method, STR(""), &deny);
+}
+
+// The canonical path; %2F only where the endpoint that applies allows it, which is known only with the path.
+static enum err_code canonical(const struct conn *c, const struct snapshot *s, struct incoming *in,
+                               struct err *e)
+{
+    struct str raw = in->head.form == FORM_ASTERISK ? STR("/") : in->head.path;
+    struct err first;
+    if (urlpath_canonical(raw, false, in->path_text, &in->path, &first) == ERR_OK)
+        return ERR_OK;
+    enum err_code r = urlpath_canonical(raw, true, in->path_text, &in->path, e);
+    if (r != ERR_OK)
+        return r;
+    const struct snap_endpoint *ep = decide_endpoint(s, &c->facts, in->path);
+    if (ep && ep->allow_encoded_slash)
+        return ERR_OK;
+    *e = first;
+    return first.code;
+}
+
+enum err_code request_facts(const struct conn *c, const struct snapshot *s, struct incoming *in,
+                            struct err *e)
+{
+    if (in->head.form == FORM_AUTHORITY)
+        return err_set(e, ERR_INVALID, "CONNECT inside a tunnel");
+    if (in->head.form == FORM_ASTERISK && !str_eq(in->head.method, STR("OPTIONS")))
+        return err_set(e, ERR_INVALID, "'*' is a target of OPTIONS only");
+    enum err_code r = canonical(c, s, in, e);
+    if (r != ERR_OK)
+        return r;
+    struct query_item *items = NULL;
+    size_t n = 0;
+    r = query_decode(in->head.query, &in->arena, &items, &n, e);
+    if (r != ERR_OK)
+        return err_wrap(e, r, "query");
+    struct query_pair *pairs = arena_newn(&in->arena, struct query_pair, n);
+    if (!pairs)
+        return arena_limit(&in->arena, "the query", e);
+    for (size_t i = 0; i < n; i++)
+        pairs[i] = (struct query_pair){items[i].key, items[i].value};
+    in->facts = (struct request_facts){.method = in->head.method,
+                                       .path = in->path,
+                                       .query = pairs,
+                                       .query_n = n};
+    return ERR_OK;
+}
+
+bool request_decide(struct conn *c, const struct target *t, const struct snapshot *s,
+                    const struct incoming *in, struct decision *ret, struct buf *reason)
+{
+    decide_request(s, &c->facts, &in->facts, ret);
+    decision_reason(s, &c->facts, &in->facts, ret, reason);
+    bool allowed = ret->verdict != VERDICT_DENY;
+    report_request(c, t, in->head.method, in->path, s, ret, buf_str(reason), allowed ? 0 : 403);
+    return allowed;
+}
