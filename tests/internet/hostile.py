@@ -48,7 +48,14 @@ def serve(conn):
                 conn.sendall(ANSWERS.get(path, ANSWERS["/good"]))
 
 
-def listen(port, cert=None):
+def greet(conn):  # like a mail server: speaks first
+    with conn:
+        conn.sendall(b"220 hostile.test\r\n")
+        while line := conn.recv(4096):
+            conn.sendall(b"250 " + line)
+
+
+def listen(port, cert=None, what=serve):
     sock = socket.create_server(("185.199.108.133", port), reuse_port=False)
     context = None
     if cert:
@@ -57,7 +64,7 @@ def listen(port, cert=None):
 
     def one(conn):
         try:
-            serve(context.wrap_socket(conn, server_side=True) if context else conn)
+            what(context.wrap_socket(conn, server_side=True) if context else conn)
         except OSError:
             pass
 
@@ -72,5 +79,6 @@ def listen(port, cert=None):
 listen(80)
 listen(443, "server")
 listen(8443, "self")
+listen(25, what=greet)
 pathlib.Path("hostile.up").touch()
 threading.Event().wait()

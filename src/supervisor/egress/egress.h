@@ -27,8 +27,6 @@ enum {
     BODY_IDLE_MS = 600'000,     // nothing moved in a body or a tunnel; model calls may think for minutes
     DIAL_TIMEOUT_MS = 30'000,   // resolving and connecting, all addresses together
     TLS_TIMEOUT_MS = 30'000,    // one handshake
-    PEEK_TIMEOUT_MS = 100,      // reference 2.3: first bytes inside a tunnel
-    PEEK_MAX = 24,              // ditto
     INBUF_MAX = HTTP1_HEAD_MAX, // read ahead of a connection, one way
 };
 

@@ -2,41 +2,138 @@
 // only an endpoint without inspection may carry (reference 2.3).
 #include "supervisor/egress/egress.h"
 
+#include <errno.h>
+#include <poll.h>
+
 #include "base/clock.h"
+#include "base/fd.h"
 
-enum content { CONTENT_TLS, CONTENT_HTTP, CONTENT_H2C, CONTENT_OTHER };
+enum content { CONTENT_MORE, CONTENT_TLS, CONTENT_HTTP, CONTENT_H2C, CONTENT_OLD_TLS, CONTENT_OTHER };
 
-enum { HELLO_MAX = 16 * KIB }; // a ClientHello, for endpoints that are not intercepted
+enum {
+    METHOD_MAX = 32,     // a longer first word is no method that a server would take; ours
+    SSL2_BYTE_MAX = 0xc0 // the first byte of an SSL 2 record of at most 16 KiB
+};
 
-static enum content content_of(struct str b)
+static bool is_method_char(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' || c == '_';
+}
+
+// Text: HTTP if its first line ends as a request line does, whatever its method is called, since it is the
+// server that has to know it.
+static enum content text_content(struct str b)
 {
     static const struct str methods[] = {
         STR_INIT("GET "),     STR_INIT("HEAD "),    STR_INIT("POST "),
         STR_INIT("PUT "),     STR_INIT("DELETE "),  STR_INIT("PATCH "),
         STR_INIT("OPTIONS "), STR_INIT("CONNECT "), STR_INIT("TRACE "),
     };
-    if (b.n >= 3 && b.p[0] == 0x16 && b.p[1] == 0x03 && (unsigned char)b.p[2] <= 0x04)
-        return CONTENT_TLS;
     for (size_t i = 0; i < ARRAY_LEN(methods); i++)
         if (str_starts(b, methods[i]))
             return CONTENT_HTTP;
-    return str_starts(b, STR("PRI * HT")) ? CONTENT_H2C : CONTENT_OTHER;
+    if (str_starts(b, STR("PRI * HTTP/2")))
+        return CONTENT_H2C;
+    size_t word = 0;
+    while (word < b.n && is_method_char(b.p[word]))
+        word++;
+    if (word > METHOD_MAX)
+        return CONTENT_OTHER;
+    if (word == b.n)
+        return CONTENT_MORE;
+    if (word == 0 || b.p[word] != ' ')
+        return CONTENT_OTHER;
+    ptrdiff_t end = str_find(b, '\n');
+    struct str line = end < 0 ? b : str_head(b, (size_t)end);
+    if (memchr(line.p, '\0', line.n))
+        return CONTENT_OTHER;
+    if (end < 0)
+        return CONTENT_MORE;
+    return memmem(line.p, line.n, " HTTP/", 6) ? CONTENT_HTTP : CONTENT_OTHER;
 }
 
-// First bytes of the client, as many as tell; nothing within PEEK_TIMEOUT_MS is CONTENT_OTHER: the server
-// speaks first.
-static enum err_code peek(struct conn *c, struct reader *in, enum content *ret, struct err *e)
+// What the client's first bytes are; CONTENT_MORE while they may still become something that is looked into.
+// Servers are more liberal than this program's own parsers: what one of them may take for TLS or for HTTP is
+// not CONTENT_OTHER, or it would get past them.
+static enum content content_of(struct str b)
 {
-    int64_t deadline = deadline_in_ms(PEEK_TIMEOUT_MS);
+    while (b.n > 0 && (b.p[0] == '\r' || b.p[0] == '\n'))
+        b = str_from(b, 1); // RFC 9112 section 2.2: a server skips empty lines
+    if (b.n == 0)
+        return CONTENT_MORE;
+    const unsigned char *p = (const unsigned char *)b.p;
+    if (p[0] == 0x16) {
+        if (b.n == 1)
+            return CONTENT_MORE;
+        return p[1] == 3 ? CONTENT_TLS : CONTENT_OLD_TLS; // Go takes any version below 16
+    }
+    if (p[0] >= 0x80 && p[0] <= SSL2_BYTE_MAX) { // RFC 5246 appendix E.2; OpenSSL takes it
+        static const unsigned char hello[] = {1, 3};
+        size_t n = b.n < 2 ? 0 : b.n < 4 ? b.n - 2 : 2;
+        if (memcmp(p + 2, hello, n) != 0)
+            return CONTENT_OTHER;
+        return n < 2 ? CONTENT_MORE : CONTENT_OLD_TLS;
+    }
+    return text_content(b);
+}
+
+// Passes on what the server says before its client has spoken. Sets *ended when it says no more.
+static enum err_code pass_greeting(struct conn *c, struct stream *upstream, bool *ended, struct err *e)
+{
+    char b[4 * KIB];
+    size_t n;
+    struct wait w = conn_wait(c, deadline_in_ms(BODY_IDLE_MS));
+    const struct wait now = {.deadline_ns = DEADLINE_NOW, .cancel_fd = -1};
+    enum err_code r = stream_read(upstream, b, sizeof(b), &n, &now, e);
+    if (r == ERR_TIMEOUT)
+        return ERR_OK;
+    if (r != ERR_OK)
+        return r;
+    *ended = n == 0;
+    return n == 0 ? stream_end(c->client, &w, e) : stream_write(c->client, (struct str){b, n}, &w, e);
+}
+
+static enum err_code wait_client(struct conn *c, struct stream *upstream, bool listen, int64_t deadline,
+                                 bool *ended, struct err *e)
+{
+    for (;;) {
+        struct pollfd p[3] = {{.fd = c->client->fd, .events = POLLIN},
+                              {.fd = c->cancel_fd, .events = POLLIN},
+                              {.fd = listen && !*ended ? upstream->fd : -1, .events = POLLIN}};
+        if (poll(p, ARRAY_LEN(p), deadline_left_ms(deadline)) < 0 && errno != EINTR)
+            return err_set(e, ERR_INTERNAL, "poll: %s", fd_strerror(errno));
+        if (p[1].revents)
+            return err_set(e, ERR_DENIED, "cancelled");
+        if (p[0].revents)
+            return ERR_OK;
+        enum err_code r = p[2].revents ? pass_greeting(c, upstream, ended, e) : ERR_OK;
+        if (r != ERR_OK)
+            return r;
+        if (deadline_passed(deadline))
+            return err_set(e, ERR_TIMEOUT, "the client says nothing");
+    }
+}
+
+// Reads until the client's first bytes tell what they are. There is no short limit after which they count as
+// something else: a client that was silent for so long could say anything afterwards. `listen`: the server
+// may speak first, and is heard meanwhile. ERR_TIMEOUT: the client said nothing that tells.
+static enum err_code peek(struct conn *c, struct reader *in, struct stream *upstream, bool listen,
+                          enum content *ret, struct err *e)
+{
+    int64_t deadline = deadline_in_ms(listen ? BODY_IDLE_MS : HEAD_TIMEOUT_MS);
+    bool ended = false, server_ended = false;
     for (;;) {
         *ret = content_of(reader_str(in));
-        if (*ret != CONTENT_OTHER || in->n >= PEEK_MAX)
+        if (*ret != CONTENT_MORE)
             return ERR_OK;
+        if (ended || reader_str(in).n == sizeof(in->b)) {
+            *ret = CONTENT_OTHER;
+            return ended ? ERR_OK : err_set(e, ERR_LIMIT, "a first line of more than %zu bytes", in->n);
+        }
+        enum err_code r = wait_client(c, upstream, listen, deadline, &server_ended, e);
         struct wait w = conn_wait(c, deadline);
-        bool end = false;
-        enum err_code r = reader_fill(in, &w, &end, e);
-        if (r == ERR_TIMEOUT || (r == ERR_OK && end))
-            return ERR_OK;
+        if (r == ERR_OK)
+            r = reader_fill(in, &w, &ended, e);
         if (r != ERR_OK)
             return r;
     }
@@ -86,8 +183,9 @@ static bool hello_fits(struct conn *c, const struct target *t, struct reader *in
                                          : STR("SNI is not the admitted host"));
             return same && !hello.ech;
         }
-        case HELLO_NOT_TLS:
-            return true;
+        case HELLO_NOT_TLS: // it began as one
+            err_fill(&e, ERR_INVALID, "client hello: a record of another version");
+            __attribute__((fallthrough));
         case HELLO_BAD:
             report_failure(c, t, "TLS client hello refused", str_of(e.msg));
             return false;
@@ -218,9 +316,21 @@ void tunnel_serve(struct conn *c, const struct target *t, const struct admission
 
     struct err e;
     enum content content;
-    if (peek(c, in, &content, &e) != ERR_OK)
+    const bool listen = a->d.tls_skip || !a->d.inspected;
+    enum err_code r = peek(c, in, up, listen, &content, &e);
+    if (r != ERR_OK && (r != ERR_TIMEOUT || listen)) {
+        report_failure(c, t,
+                       r == ERR_DENIED ? "tunnel closed after policy reload"
+                                       : "tunnel ended before its client spoke",
+                       r == ERR_DENIED ? STR("") : str_of(e.msg));
         return;
-    if (a->d.tls_skip) {
+    }
+    if (content == CONTENT_OLD_TLS) {
+        report_failure(c, t, "TLS client hello refused",
+                       STR("client hello: of SSL 2, or of no known version"));
+        return;
+    }
+    if (a->d.tls_skip && content != CONTENT_HTTP) {
         if ((content != CONTENT_TLS || hello_fits(c, t, in)) && unread(c, in, &e) == ERR_OK)
             raw(c, t, up);
         return;
@@ -241,6 +351,8 @@ void tunnel_serve(struct conn *c, const struct target *t, const struct admission
         else
             raw(c, t, up);
         break;
+    case CONTENT_MORE: // nothing came
+    case CONTENT_OLD_TLS:
     case CONTENT_OTHER:
         if (a->d.inspected)
             refuse_content(c, t, "Unsupported tunnel protocol for L7-inspected endpoint");
