@@ -40,6 +40,7 @@ struct ctl_msg {
     uint32_t cut;                        // DONE: connections that the new policy ended
     uint32_t code;                       // DONE: enum err_code
     uint32_t json;                       // START: OCSF objects wanted
+    uint32_t quiet;                      // START: only what is more than low in severity is wanted
     int32_t value;                       // STARTED, EXITED, SIGNAL
     uint32_t timeout_ms;                 // POLICY: how long to wait for refused tunnels to be gone
     char name[64], id[64], hostname[64]; // START: of the sandbox, NUL-terminated

@@ -105,7 +105,10 @@ static enum err_code start_egress(struct launcher *l, int monitor, int events, s
     int text_fds[CTL_START_FDS] = {-1, -1, -1, -1};
     for (size_t i = 0; r == ERR_OK && i < CTL_START_FDS; i++)
         r = ctl_memfd(texts[i], &text_fds[i], e);
-    struct ctl_msg m = {.kind = CTL_START, .generation = l->generation, .json = l->json != NULL};
+    struct ctl_msg m = {.kind = CTL_START,
+                        .generation = l->generation,
+                        .json = l->json != NULL,
+                        .quiet = !l->json && !l->opts->log && !l->opts->verbose};
     (void)snprintf(m.name, sizeof(m.name), "%s", l->opts->name);
     (void)snprintf(m.id, sizeof(m.id), "%s", l->opts->name);
     (void)snprintf(m.hostname, sizeof(m.hostname), "%s", l->opts->name);

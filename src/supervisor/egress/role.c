@@ -93,7 +93,7 @@ static enum err_code start(struct role *role, struct err *err)
     if (r == ERR_OK)
         r = mon_new(EGRESS_FD_MONITOR, &e->mon, err);
     if (r == ERR_OK)
-        r = sink_new(EGRESS_FD_EVENTS, role->start.json != 0, &host, &e->sink, err);
+        r = sink_new(EGRESS_FD_EVENTS, role->start.json != 0, role->start.quiet != 0, &host, &e->sink, err);
     return r;
 }
 
@@ -202,8 +202,8 @@ int egress_main(void)
     static struct role role; // the process's own; too large for a stack
     struct err err;
     (void)signal(SIGPIPE, SIG_IGN);
-    (void)setsid();                // a terminal's signals are for the launcher
-    (void)mallopt(M_ARENA_MAX, 4); // an arena for each of hundreds of threads would be most of what we take
+    (void)setsid();                 // a terminal's signals are for the launcher
+    (void)mallopt(M_ARENA_MAX, 16); // an arena for each of hundreds of threads would be most of what we take
     enum err_code r = egress_init(&role.e, &err);
     if (r == ERR_OK)
         r = start(&role, &err);

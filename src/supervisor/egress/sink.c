@@ -11,18 +11,18 @@ enum { LINE_MAX_BYTES = 16 * KIB };
 
 struct event_sink {
     int fd;
-    bool json;
+    bool json, quiet;
     struct event_host host;
     atomic_uint_fast64_t dropped;
 };
 
-enum err_code sink_new(int fd, bool json, const struct event_host *host, struct event_sink **ret,
+enum err_code sink_new(int fd, bool json, bool quiet, const struct event_host *host, struct event_sink **ret,
                        struct err *e)
 {
     struct event_sink *s = calloc(1, sizeof(*s));
     if (!s)
         return err_set(e, ERR_LIMIT, "no memory for the event sink");
-    *s = (struct event_sink){.fd = fd, .json = json, .host = *host};
+    *s = (struct event_sink){.fd = fd, .json = json, .quiet = quiet, .host = *host};
     *ret = s;
     return ERR_OK;
 }
@@ -61,6 +61,8 @@ static void report_dropped(struct event_sink *s, uint64_t time_ms)
 
 void sink_event(struct event_sink *s, const struct event *e)
 {
+    if (s->quiet && e->severity <= EVENT_LOW)
+        return;
     uint64_t now = (uint64_t)clock_realtime_ms();
     report_dropped(s, now);
     CLEANUP(buf_done) struct buf line;

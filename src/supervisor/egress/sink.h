@@ -4,8 +4,9 @@
 #include "supervisor/events/event.h"
 
 struct event_sink;
-// `fd` is a SOCK_SEQPACKET socket and is owned from here. `json`: send the OCSF object too.
-enum err_code sink_new(int fd, bool json, const struct event_host *host, struct event_sink **ret,
+// `fd` is a SOCK_SEQPACKET socket and is owned from here. `json`: send the OCSF object too. `quiet`: nobody
+// reads what is informational or low, so it is not even printed.
+enum err_code sink_new(int fd, bool json, bool quiet, const struct event_host *host, struct event_sink **ret,
                        struct err *e) NONNULL;
 void sink_free(struct event_sink *s);
 
