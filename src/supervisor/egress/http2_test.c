@@ -222,7 +222,7 @@ static void bench_start(struct bench *b)
     b->conn.id.exe = STR("/bin/agent");
     arena_init(&b->conn.arena, CONN_ARENA_MAX);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sink) != 0 ||
-        sink_new(sink[0], false, &host, &b->egress.sink, &e) != ERR_OK ||
+        sink_new(sink[0], false, false, &host, &b->egress.sink, &e) != ERR_OK ||
         target_parse(STR("api.test:443"), 0, &b->target, &e) != ERR_OK)
         abort();
     b->sink = sink[1];
