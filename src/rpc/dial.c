@@ -442,6 +442,7 @@ enum err_code rpc_unary(struct rpc_client *c, enum rpc_method_id method, const P
     enum err_code code = rpc_open(c, method, wait, &call, reterr);
     if (code != ERR_OK)
         return code;
+    assert(call);
     ProtobufCMessage *answer = NULL;
     ProtobufCMessage *more = NULL;
     bool end = false;

@@ -385,7 +385,7 @@ static enum err_code listen_fd(struct rpc_server *server, int fd, struct listene
     server->handles++;
     r = l->is_unix ? uv_pipe_open(&l->u.pipe, fd) : uv_tcp_open(&l->u.tcp, fd);
     if (r == 0) {
-        owned = -1; // the handle's
+        (void)fd_take(&owned); // the handle's
         r = uv_listen(&l->u.stream, BACKLOG, on_connection);
     }
     if (r != 0) {
@@ -434,6 +434,7 @@ enum err_code rpc_server_listen_unix(struct rpc_server *server, const char *path
     enum err_code c = listen_fd(server, fd_take(&fd), &l, reterr);
     if (c != ERR_OK)
         return err_wrap(reterr, c, "%s", path);
+    assert(l);
     memcpy(l->path, addr.sun_path, sizeof(addr.sun_path));
     return ERR_OK;
 }

@@ -9,6 +9,10 @@ struct rpc_request *rpc_request_ref(struct rpc_request *r)
     return r;
 }
 
+#if defined(__GNUC__) && !defined(__clang__) // gcc's analyzer takes each share for the last one
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wanalyzer-use-after-free"
+#endif
 void rpc_request_unref(struct rpc_request *r)
 {
     if (!r || atomic_fetch_sub(&r->refs, 1) != 1)
@@ -19,11 +23,15 @@ void rpc_request_unref(struct rpc_request *r)
     buf_done(&r->out);
     free(r);
 }
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 // ---- ending
 
-// Lets go of the stream; the caller has told it what there was to tell.
-static void detach(struct rpc_request *r)
+// Lets go of the stream, which the caller has told what there was to tell. The stream's share is the caller's
+// from here.
+static void leave(struct rpc_request *r)
 {
     conn_touch(r->conn);
     r->conn = NULL;
@@ -31,7 +39,6 @@ static void detach(struct rpc_request *r)
     if (r->state != REQ_WORK)
         r->state = REQ_ENDED;
     atomic_store(&r->open, false);
-    rpc_request_unref(r);
 }
 
 void rpc_request_finish(struct rpc_request *r, const struct rpc_status *st, struct str details)
@@ -39,7 +46,8 @@ void rpc_request_finish(struct rpc_request *r, const struct rpc_status *st, stru
     if (!r->stream)
         return;
     rpc_stream_finish(r->stream, st, details);
-    detach(r);
+    leave(r);
+    rpc_request_unref(r);
 }
 
 void rpc_request_finish_err(struct rpc_request *r, const struct err *e)
@@ -259,8 +267,7 @@ static void on_closed(void *ctx, struct rpc_stream *s, const struct rpc_status *
     (void)st;
     struct rpc_request *r = rpc_stream_user(s);
     bool told = r->state == REQ_STREAM && r->ops && r->ops->closed;
-    rpc_request_ref(r);
-    detach(r);
+    leave(r);
     if (told)
         r->ops->closed(r);
     rpc_request_unref(r);

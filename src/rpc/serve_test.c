@@ -450,6 +450,7 @@ static void test_listen(void)
     struct stat st = {};
     tap_ok(stat(t.path, &st) == 0 && (st.st_mode & 0777) == 0600, "the socket is its owner's alone");
     struct err err = {};
+    assert(t.server);
     enum err_code c = rpc_server_listen_unix(t.server, t.path, &err); // fails before it touches the loop
     tap_ok(c == ERR_EXISTS, "a socket that somebody listens at is not taken: %s", err.msg);
 
