@@ -120,7 +120,8 @@ enum err_code rpc_call(struct rpc_core *core, const struct rpc_call_opts *opts, 
                        struct err *reterr) NONNULL;
 void rpc_stream_half_close(struct rpc_stream *s) NONNULL; // client: no more messages
 
-// ERR_LIMIT: the queue is full, and nothing was queued; or the message is larger than RPC_SEND_MAX.
+// ERR_LIMIT: the queue is full, and nothing was queued; `writable` comes when this message fits. ERR_INVALID:
+// larger than RPC_SEND_MAX. ERR_UNAVAILABLE: the call has ended.
 enum err_code rpc_stream_send(struct rpc_stream *s, struct str message, struct err *reterr) NONNULL;
 [[nodiscard]] bool rpc_stream_has_room(const struct rpc_stream *s) NONNULL;
 void rpc_stream_want(struct rpc_stream *s, unsigned messages) NONNULL; // that many more

@@ -28,6 +28,8 @@ struct rpc_stream {
     // out
     struct buf out;
     size_t out_off;
+    size_t blocked; // size of a message that did not fit, and 1: the application waits for `writable`; 0: it
+                    // does not
     // flags
     bool has_headers; // a whole header block came
     bool has_status;  // client: grpc-status came
@@ -39,7 +41,6 @@ struct rpc_stream {
     bool begun;    // our headers are submitted
     bool out_end;  // nothing more will be queued
     bool deferred; // nghttp2 waits for rpc_core to resume it
-    bool blocked;  // the application waits for `writable`
     bool gzip_in;  // the peer takes gzip
     bool gzip_out; // and we send it
     bool encoding_bad;

@@ -292,6 +292,13 @@ void stream_fail(struct rpc_stream *s, enum rpc_code code, const char *msg)
     }
 }
 
+// Whether a message of that size can be queued: an empty queue takes any.
+static bool fits(const struct rpc_stream *s, size_t n)
+{
+    size_t queued = s->out.n - s->out_off;
+    return queued == 0 || queued + n <= s->core->config.queue_max;
+}
+
 // ---- events
 
 static void tell_closed(struct rpc_stream *s)
@@ -437,8 +444,8 @@ void stream_run(struct rpc_stream *s)
         tell_closed(s);
         return;
     }
-    if (s->blocked && rpc_stream_has_room(s)) {
-        s->blocked = false;
+    if (s->blocked && (s->out.n == s->out_off || (rpc_stream_has_room(s) && fits(s, s->blocked)))) {
+        s->blocked = 0;
         if (s->core->events->writable)
             s->core->events->writable(s->core->ctx, s);
     }
@@ -513,17 +520,21 @@ enum err_code rpc_stream_send(struct rpc_stream *s, struct str message, struct e
     if (s->closed || s->bad || s->out_end)
         return err_set(reterr, ERR_UNAVAILABLE, "the call has ended");
     size_t queued = s->out.n - s->out_off;
-    if (message.n > RPC_SEND_MAX || (queued > 0 && queued + message.n > s->core->config.queue_max)) {
-        s->blocked = true;
+    if (message.n > RPC_SEND_MAX)
+        return err_set(reterr, ERR_INVALID, "a message of %zu bytes, the limit is %d", message.n,
+                       RPC_SEND_MAX);
+    if (!fits(s, message.n)) {
+        s->blocked = message.n + 1;
         return err_set(reterr, ERR_LIMIT, "%zu bytes wait to be sent", queued);
     }
     queue_trim(&s->out, &s->out_off);
     if (s->core->side == RPC_SERVER)
         begin(s, false);
     enum err_code c = rpc_frame_add(&s->out, message, s->gzip_out, reterr);
-    if (c == ERR_OK)
-        resume(s);
-    return c;
+    if (c != ERR_OK) // not ERR_LIMIT: no `writable` would come
+        return err_set(reterr, ERR_UNAVAILABLE, "no memory for a message of %zu bytes", message.n);
+    resume(s);
+    return ERR_OK;
 }
 
 void rpc_stream_want(struct rpc_stream *s, unsigned messages)

@@ -334,6 +334,41 @@ static void test_back_pressure(void)
     pair_done(&p);
 }
 
+static void count_writable(void *ctx, struct rpc_stream *s)
+{
+    struct pair *p = ctx;
+    (void)s;
+    p->sent++;
+}
+
+static void test_room(void)
+{
+    struct pair p;
+    struct rpc_config config = RPC_CONFIG_CLIENT;
+    config.queue_max = 1000;
+    pair_init(&p, &RPC_CONFIG_SERVER, &config);
+    struct rpc_events events = client_events;
+    events.writable = count_writable;
+    rpc_core_free(p.client);
+    p.client = NULL;
+    struct err err = {};
+    if (rpc_core_new(RPC_CLIENT, &config, &events, &p, p.now_ns, &p.client, &err) != ERR_OK)
+        abort();
+    struct rpc_stream *s = NULL;
+    struct rpc_call_opts opts = {.path = STR("/sink"), .deadline_ns = DEADLINE_NEVER};
+    char bytes[901] = "";
+    bool ok = rpc_call(p.client, &opts, &s, &err) == ERR_OK &&
+              rpc_stream_send(s, (struct str){bytes, 95}, &err) == ERR_OK && // 100 with its head
+              rpc_stream_send(s, (struct str){bytes, 901}, &err) == ERR_LIMIT;
+    rpc_core_run(p.client);
+    tap_ok(ok && p.sent == 0, "there is no room as long as what did not fit does not");
+    ok = ok && rpc_stream_send(s, (struct str){bytes, 900}, &err) == ERR_OK;
+    tap_ok(ok, "what fits to the byte is queued");
+    settle(&p);
+    tap_ok(ok && p.sent == 1, "and there is room, once, when the queue has drained");
+    pair_done(&p);
+}
+
 static void test_ends(void)
 {
     struct pair p;
@@ -536,6 +571,7 @@ int main(void)
     test_kinds();
     test_stream();
     test_back_pressure();
+    test_room();
     test_ends();
     test_limits();
     test_ping();

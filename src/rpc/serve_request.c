@@ -360,7 +360,8 @@ enum err_code rpc_request_send(struct rpc_request *r, const ProtobufCMessage *me
     if (c == ERR_OK)
         c = rpc_stream_send(r->stream, buf_str(&bytes), reterr);
     buf_done(&bytes);
-    conn_touch(r->conn);
+    if (c == ERR_OK) // a full queue is nothing to do: touching would call `writable` in a circle
+        conn_touch(r->conn);
     return c;
 }
 
