@@ -465,10 +465,14 @@ static void test_listen(void)
     struct pollfd p = {.fd = fds[8], .events = POLLRDHUP};
     tap_ok(open == 9 && poll(&p, 1, 5000) == 1 && (p.revents & POLLRDHUP),
            "the ninth of eight connections is closed");
-    p.fd = fds[0];
     int64_t start_ns = clock_ns();
-    tap_ok(poll(&p, 1, 5000) == 1 && clock_ns() - start_ns < 4'000'000'000,
-           "one that says nothing is closed after its time");
+    size_t closed = 0;
+    for (int i = 0; i < 8; i++) {
+        p.fd = fds[i];
+        closed += poll(&p, 1, 5000) == 1;
+    }
+    tap_ok(closed == 8 && clock_ns() - start_ns < 4'000'000'000,
+           "those that say nothing are closed after their time");
     for (int i = 0; i < 9; i++)
         fd_close(&fds[i]);
 }

@@ -150,27 +150,85 @@ static void push(struct rpc_request *r)
     rpc_request_want(r, 1);
 }
 
-// RelayStream: an echo; "details" ends it with a status that has some.
+// RelayStream: an echo; "details" ends it with a status that has some. What finds the queue full is held, and
+// nothing more is wanted until it could be sent.
+struct echo {
+    struct buf held;
+    bool ended;
+};
+
+static void relay_send(struct rpc_request *r, const ProtobufCMessage *m)
+{
+    struct echo *e = rpc_request_user(r);
+    struct err err = {};
+    enum err_code c = rpc_request_send(r, m, &err);
+    if (c == ERR_LIMIT && e->held.n == 0)
+        c = wire_pack(m, &e->held, &err);
+    else if (c == ERR_OK)
+        rpc_request_want(r, 1);
+    if (c != ERR_OK && c != ERR_LIMIT)
+        rpc_request_finish_err(r, &err);
+}
+
+static void relay_closed(struct rpc_request *r)
+{
+    struct echo *e = rpc_request_user(r);
+    buf_done(&e->held);
+    free(e);
+}
+
 static void relay_message(struct rpc_request *r, const ProtobufCMessage *m)
 {
     const Openshell__V1__RelayFrame *frame = (const Openshell__V1__RelayFrame *)(const void *)m;
     struct rpc_status st = {};
-    struct err err = {};
     if (frame->payload_case == OPENSHELL__V1__RELAY_FRAME__PAYLOAD_DATA && frame->data.len == 7) {
+        relay_closed(r);
         rpc_status_set(&st, RPC_NOT_FOUND, "tür");
         rpc_request_finish(r, &st, STR("\x08\x05\x12\x01x"));
-    } else if (rpc_request_send(r, m, &err) != ERR_OK) {
-        rpc_request_finish_err(r, &err);
     } else {
-        rpc_request_want(r, 1);
+        relay_send(r, m);
     }
 }
 
-static const struct rpc_stream_ops relay_ops = {.message = relay_message, .end = rpc_request_finish_ok};
+static void relay_end(struct rpc_request *r)
+{
+    struct echo *e = rpc_request_user(r);
+    e->ended = true;
+    if (e->held.n > 0)
+        return; // relay_writable() comes
+    relay_closed(r);
+    rpc_request_finish_ok(r);
+}
+
+static void relay_writable(struct rpc_request *r)
+{
+    struct echo *e = rpc_request_user(r);
+    struct arena arena;
+    arena_init(&arena, 16 * MIB);
+    ProtobufCMessage *m = NULL;
+    struct err err = {};
+    if (e->held.n > 0 &&
+        wire_unpack(rpc_request_method(r)->out, buf_str(&e->held), &arena, &m, &err) == ERR_OK) {
+        buf_clear(&e->held);
+        relay_send(r, m);
+    }
+    arena_done(&arena);
+    if (e->ended && e->held.n == 0)
+        relay_end(r);
+}
+
+static const struct rpc_stream_ops relay_ops = {.message = relay_message,
+                                                .end = relay_end,
+                                                .writable = relay_writable,
+                                                .closed = relay_closed};
 
 static void relay(struct rpc_request *r)
 {
-    rpc_request_begin(r, &relay_ops, NULL);
+    struct echo *e = calloc(1, sizeof(*e));
+    if (!e)
+        abort();
+    buf_init(&e->held, 4 * MIB);
+    rpc_request_begin(r, &relay_ops, e);
     rpc_request_want(r, 1);
 }
 
