@@ -9,46 +9,30 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/inet_diag.h>
+#include <linux/kcmp.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <openssl/evp.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "isolate/exehash.h"
 
 enum {
-    FILES_MAX = 1024,        // executables remembered; ours
     PATH_BYTES = 4096,       // of one executable's path
     CMDLINE_BYTES = 8 * KIB, // of an argument vector that is looked at
+    TRIES = 3,               // at a process that changes while it is looked at; ours
+    PATH_TEXT = 200,         // of a path in a message
 };
 
-struct file_key { // an executable's content, as far as one can tell without reading it
-    dev_t dev;
-    ino_t ino;
-    off_t size;
-    struct timespec mtime, ctime;
-};
-
-struct known_file {
-    struct file_key key;
-    char hash[65];
-};
-
-struct known_path { // trust on first use
-    char *path;
-    char hash[65];
-};
+#define PATH_FMT(s) (int)((s).n < PATH_TEXT ? (s).n : PATH_TEXT), (s).p
 
 struct identity_table {
     int diag_fd;
-    struct known_file files[FILES_MAX]; // a ring
-    size_t files_next, files_n;
-    struct known_path paths[FILES_MAX];
-    size_t paths_n;
+    struct exehash *hashes;
 };
 
 enum err_code identity_table_new(struct identity_table **ret, struct err *e)
@@ -57,20 +41,19 @@ enum err_code identity_table_new(struct identity_table **ret, struct err *e)
     if (!t)
         return err_set(e, ERR_LIMIT, "no memory for the identity table");
     t->diag_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-    if (t->diag_fd < 0) {
-        free(t);
-        return err_set(e, ERR_UNSUPPORTED, "sock_diag: %s", fd_strerror(errno));
-    }
-    *ret = t;
-    return ERR_OK;
+    enum err_code r = t->diag_fd < 0 ? err_set(e, ERR_UNSUPPORTED, "sock_diag: %s", fd_strerror(errno))
+                                     : exehash_new(&t->hashes, e);
+    if (r == ERR_OK)
+        *ret = TAKE(t);
+    identity_table_free(t);
+    return r;
 }
 
 void identity_table_free(struct identity_table *t)
 {
     if (!t)
         return;
-    for (size_t i = 0; i < t->paths_n; i++)
-        free(t->paths[i].path);
+    exehash_free(t->hashes);
     fd_close(&t->diag_fd);
     free(t);
 }
@@ -199,10 +182,10 @@ static enum answer gone_or_unknown(void)
     return errno == ENOENT || errno == ESRCH ? ANSWER_NO : ANSWER_UNKNOWN;
 }
 
-// Whether the process has the socket open. `want` is "socket:[inode]".
-static enum answer holds(int proc_fd, struct str want)
+// Whether a table of descriptors has the socket. `want` is "socket:[inode]".
+static enum answer table_holds(int task_fd, struct str want)
 {
-    int fd = openat(proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(task_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (!dir) {
         enum answer a = gone_or_unknown();
@@ -217,6 +200,36 @@ static enum answer holds(int proc_fd, struct str want)
             found = gone_or_unknown();
         else if (str_eq((struct str){link, (size_t)n}, want))
             found = ANSWER_YES;
+    }
+    (void)closedir(dir);
+    return found;
+}
+
+// A thread may have a table of its own (unshare(CLONE_FILES)). Most have their process's, which kcmp tells
+// for less than reading it again costs; where it tells nothing, the table is read.
+static bool same_table(uint32_t pid, uint32_t tid)
+{
+    return tid == pid || syscall(SYS_kcmp, pid, tid, KCMP_FILES, 0UL, 0UL) == 0;
+}
+
+// Whether any thread of the process has the socket open.
+static enum answer holds(int proc_fd, uint32_t pid, struct str want)
+{
+    enum answer found = table_holds(proc_fd, want);
+    int fd = found == ANSWER_NO ? openat(proc_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir) {
+        if (found == ANSWER_NO)
+            found = gone_or_unknown();
+        fd_close(&fd);
+        return found;
+    }
+    for (const struct dirent *d; found == ANSWER_NO && (d = readdir(dir));) {
+        uint32_t tid;
+        if (!is_pid(d->d_name, &tid) || same_table(pid, tid))
+            continue;
+        CLEANUP(fd_close) int task_fd = openat(dirfd(dir), d->d_name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        found = task_fd < 0 ? gone_or_unknown() : table_holds(task_fd, want);
     }
     (void)closedir(dir);
     return found;
@@ -251,7 +264,7 @@ static enum err_code find_holders(uint32_t inode, struct holders *h, struct err 
             continue;
         CLEANUP(fd_close) int fd = proc_dir(pid);
         h->scanned++;
-        enum answer answer = fd < 0 ? gone_or_unknown() : holds(fd, str_of(want));
+        enum answer answer = fd < 0 ? gone_or_unknown() : holds(fd, pid, str_of(want));
         if (answer == ANSWER_NO)
             continue;
         if (answer == ANSWER_UNKNOWN)
@@ -305,131 +318,57 @@ static bool stat_field(int proc_fd, unsigned want, uint64_t *ret)
 // ---- executables
 // --------------------------------------------------------------------------------------------
 
-static enum err_code no_hash(struct err *e, const char *why)
+// The path of the executable, in `b`. A deleted one keeps its name without " (deleted)" only where nothing
+// has that whole name (reference 3.1); what is no file at all ("/memfd:x (deleted)") stays as it is, and no
+// policy path is like it.
+// `link` is a process's exe, or ours of a descriptor that was opened through one.
+static enum err_code exe_path(int folder_fd, const char *link, char b[static PATH_BYTES + 1], struct str *ret,
+                              struct err *e)
 {
-    return err_set(e, ERR_DENIED, "binary integrity check failed: %s", why);
-}
-
-static enum err_code sha256(int fd, char out[static 65], struct err *e)
-{
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    unsigned char b[64 * KIB], digest[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-    bool ok = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
-    for (ssize_t n = 1; ok && n != 0;) {
-        n = read(fd, b, sizeof(b));
-        if (n < 0 && errno == EINTR)
-            continue;
-        ok = n >= 0 && EVP_DigestUpdate(ctx, b, (size_t)n) == 1;
-    }
-    ok = ok && EVP_DigestFinal_ex(ctx, digest, &len) == 1 && len == 32;
-    EVP_MD_CTX_free(ctx);
-    if (!ok)
-        return no_hash(e, "the executable cannot be read");
-    for (unsigned i = 0; i < 32; i++)
-        (void)snprintf(out + 2 * (size_t)i, 3, "%02x", digest[i]);
-    return ERR_OK;
-}
-
-static bool same_time(struct timespec a, struct timespec b)
-{
-    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-static bool same_file(const struct file_key *a, const struct file_key *b)
-{
-    return a->dev == b->dev && a->ino == b->ino && a->size == b->size && same_time(a->mtime, b->mtime) &&
-           same_time(a->ctime, b->ctime);
-}
-
-static struct file_key key_of(const struct stat *st)
-{
-    return (struct file_key){st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim};
-}
-
-// The hash of what the process runs, read through its exe link, whatever the path leads to by now.
-static enum err_code hash_exe(struct identity_table *t, int proc_fd, char out[static 65], struct err *e)
-{
-    CLEANUP(fd_close) int fd = openat(proc_fd, "exe", O_RDONLY | O_CLOEXEC);
-    struct stat st, after;
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return no_hash(e, fd_strerror(errno));
-    const struct file_key key = key_of(&st);
-    for (size_t i = 0; i < t->files_n; i++) {
-        if (same_file(&t->files[i].key, &key)) {
-            memcpy(out, t->files[i].hash, 65);
-            return ERR_OK;
-        }
-    }
-    enum err_code r = sha256(fd, out, e);
-    if (r != ERR_OK)
-        return r;
-    if (fstat(fd, &after) < 0)
-        return no_hash(e, fd_strerror(errno));
-    const struct file_key again = key_of(&after);
-    if (!same_file(&key, &again))
-        return no_hash(e, "the executable changed while it was read");
-    struct known_file *slot = &t->files[t->files_next];
-    slot->key = key;
-    memcpy(slot->hash, out, 65);
-    t->files_next = (t->files_next + 1) % FILES_MAX;
-    if (t->files_n < FILES_MAX)
-        t->files_n++;
-    return ERR_OK;
-}
-
-// Trust on first use: a path keeps the content it had when it was first seen (reference 3.2).
-static enum err_code check_path(struct identity_table *t, struct str path, const char hash[static 65],
-                                struct err *e)
-{
-    for (size_t i = 0; i < t->paths_n; i++) {
-        if (!str_eq(str_of(t->paths[i].path), path))
-            continue;
-        if (str_eq(str_of(t->paths[i].hash), str_of(hash)))
-            return ERR_OK;
-        return err_set(
-            e, ERR_DENIED,
-            "binary integrity check failed: Binary integrity violation: %.*s hash changed (cached: %s, "
-            "current: %s)",
-            STR_FMT(path), t->paths[i].hash, hash);
-    }
-    char *copy = t->paths_n < FILES_MAX ? malloc(path.n + 1) : NULL;
-    if (!copy || !str_cstr(path, copy, path.n + 1)) {
-        free(copy);
-        return no_hash(e, "too many executables to remember");
-    }
-    t->paths[t->paths_n].path = copy;
-    memcpy(t->paths[t->paths_n++].hash, hash, 65);
-    return ERR_OK;
-}
-
-// The path of the executable. A deleted one keeps its name without " (deleted)" only where nothing has that
-// whole name (reference 3.1); what is no file at all ("/memfd:x (deleted)") stays as it is, and no policy
-// path is like it.
-static enum err_code exe_path(int proc_fd, struct arena *a, struct str *ret, struct err *e)
-{
-    char b[PATH_BYTES];
-    ssize_t n = readlinkat(proc_fd, "exe", b, sizeof(b));
-    if (n <= 0 || n == (ssize_t)sizeof(b))
+    ssize_t n = readlinkat(folder_fd, link, b, PATH_BYTES);
+    if (n <= 0 || n == PATH_BYTES)
         return err_set(e, ERR_DENIED, "its executable cannot be told: %s",
                        n < 0 ? fd_strerror(errno) : "path too long");
+    b[n] = '\0';
     struct str path = {b, (size_t)n};
     static const struct str deleted = STR_INIT(" (deleted)");
-    if (str_ends(path, deleted) && !str_starts(path, STR("/memfd:"))) {
-        char whole[PATH_BYTES + 1];
-        if (str_cstr(path, whole, sizeof(whole)) && access(whole, F_OK) != 0)
-            path.n -= deleted.n;
-    }
-    return arena_dup(a, path, ret) ? ERR_OK : arena_limit(a, "an identity", e);
+    if (str_ends(path, deleted) && !str_starts(path, STR("/memfd:")) && access(b, F_OK) != 0)
+        path.n -= deleted.n;
+    *ret = path;
+    return ERR_OK;
 }
 
+// Whether it still runs `path`; else its ancestors and arguments may be another program's.
+static enum err_code still(int proc_fd, struct str path, struct err *e)
+{
+    char b[PATH_BYTES + 1];
+    struct str now;
+    struct err why;
+    if (exe_path(proc_fd, "exe", b, &now, &why) != ERR_OK || !str_eq(now, path))
+        return err_set(e, ERR_UNAVAILABLE, "it changed meanwhile");
+    return ERR_OK;
+}
+
+// Path and content are those of one opened file: a process that becomes another program in between, however
+// often, cannot give one's name to the other. ERR_NOT_FOUND: it has ended.
 static enum err_code program(struct identity_table *t, int proc_fd, struct arena *a, struct str *ret,
                              char hash[static 65], struct err *e)
 {
-    enum err_code r = exe_path(proc_fd, a, ret, e);
-    if (r == ERR_OK)
-        r = hash_exe(t, proc_fd, hash, e);
-    return r == ERR_OK ? check_path(t, *ret, hash, e) : r;
+    char b[PATH_BYTES + 1], own[40];
+    struct str path;
+    CLEANUP(fd_close) int fd = openat(proc_fd, "exe", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 && gone_or_unknown() == ANSWER_NO)
+        return err_set(e, ERR_NOT_FOUND, "it has ended");
+    if (fd < 0)
+        return err_set(e, ERR_DENIED, "binary integrity check failed: %s", fd_strerror(errno));
+    (void)snprintf(own, sizeof(own), "/proc/self/fd/%d", fd);
+    enum err_code r = exe_path(AT_FDCWD, own, b, &path, e);
+    if (r != ERR_OK)
+        return r;
+    if (!arena_dup(a, path, ret))
+        return arena_limit(a, "an identity", e);
+    r = exehash_file(t->hashes, fd, hash, e);
+    return r == ERR_OK ? exehash_pin(t->hashes, *ret, hash, e) : r;
 }
 
 // ---- one process
@@ -466,50 +405,71 @@ static bool cmdline(int proc_fd, struct arena *a, struct identity *id)
     return true;
 }
 
-// Parents up to pid 1, which is ours and counts for nobody.
+static enum err_code ancestor(struct identity_table *t, int fd, struct arena *a, struct identity *id,
+                              struct err *e)
+{
+    char hash[65];
+    struct str path = {};
+    if (id->ancestors_n == IDENTITY_ANCESTORS_MAX) // a list that is cut would not be the process's
+        return err_set(e, ERR_DENIED, "it has more than %d ancestors", IDENTITY_ANCESTORS_MAX);
+    enum err_code r = program(t, fd, a, &path, hash, e);
+    if (r == ERR_NOT_FOUND) // the kernel has not yet given its children to another
+        return ERR_OK;
+    if (r == ERR_DENIED)
+        return err_wrap(e, r, "ancestor integrity check failed for %.*s", PATH_FMT(path));
+    if (r == ERR_OK)
+        id->ancestors[id->ancestors_n++] = path;
+    return r;
+}
+
+// Parents up to pid 1, which is ours and counts for nobody. A parent that is asked for by its number may have
+// ended, and the number be another's: it was the parent if the child still says so once its folder is open.
 static enum err_code ancestors(struct identity_table *t, int proc_fd, struct arena *a, struct identity *id,
                                struct err *e)
 {
-    uint64_t parent;
-    if (!stat_field(proc_fd, 4, &parent))
-        return err_set(e, ERR_DENIED, "its parent cannot be told");
-    while (parent > 1 && id->ancestors_n < IDENTITY_ANCESTORS_MAX) {
+    CLEANUP(fd_close) int child = fcntl(proc_fd, F_DUPFD_CLOEXEC, 3);
+    uint64_t parent = 0, now = 0;
+    enum err_code r = ERR_OK;
+    while (r == ERR_OK) {
+        if (child < 0 || !stat_field(child, 4, &parent))
+            return err_set(e, ERR_UNAVAILABLE, "its parent cannot be told");
+        if (parent <= 1)
+            return ERR_OK;
         CLEANUP(fd_close) int fd = proc_dir((uint32_t)parent);
-        char hash[65];
-        struct str *path = &id->ancestors[id->ancestors_n];
-        if (fd < 0 || !stat_field(fd, 4, &parent))
-            break; // ended meanwhile: its children belong to pid 1 now
-        enum err_code r = program(t, fd, a, path, hash, e);
-        if (r == ERR_DENIED && path->n > 0)
-            return err_wrap(e, r, "ancestor integrity check failed for %.*s", STR_FMT(*path));
-        if (r == ERR_LIMIT)
-            return r;
-        if (r == ERR_OK)
-            id->ancestors_n++;
+        if (fd < 0 || !stat_field(child, 4, &now) || now != parent)
+            return err_set(e, ERR_UNAVAILABLE, "its parent changed meanwhile");
+        r = ancestor(t, fd, a, id, e);
+        fd_close(&child);
+        child = fd_take(&fd);
     }
-    return ERR_OK;
+    return r;
 }
 
+// ERR_UNAVAILABLE: it ended or became another program while it was looked at.
 static enum err_code process(struct identity_table *t, uint32_t pid, struct arena *a, struct identity *ret,
                              struct err *e)
 {
     struct identity id = {.pid = pid};
     CLEANUP(fd_close) int fd = proc_dir(pid);
     uint64_t before = 0, after = 1;
+    enum err_code r = ERR_OK;
     if (fd < 0 || !stat_field(fd, 22, &before))
-        return err_set(e, ERR_DENIED, "failed to resolve peer binary for PID %u: it has ended", pid);
-    enum err_code r = program(t, fd, a, &id.exe, id.hash, e);
+        r = err_set(e, ERR_UNAVAILABLE, "it has ended");
+    if (r == ERR_OK)
+        r = program(t, fd, a, &id.exe, id.hash, e);
+    if (r == ERR_NOT_FOUND)
+        r = e->code = ERR_UNAVAILABLE;
     if (r == ERR_OK)
         r = ancestors(t, fd, a, &id, e);
     if (r == ERR_OK && !cmdline(fd, a, &id))
         r = arena_limit(a, "an identity", e);
+    // exec in between would mix two programs: what was read first must still be so.
+    if (r == ERR_OK && (!stat_field(fd, 22, &after) || before != after))
+        r = err_set(e, ERR_UNAVAILABLE, "it has ended");
+    if (r == ERR_OK)
+        r = still(fd, id.exe, e);
     if (r != ERR_OK)
         return err_wrap(e, r, "failed to resolve peer binary for PID %u", pid);
-    // exec in between would mix two programs: what was read first must still be so.
-    struct str exe;
-    if (!stat_field(fd, 22, &after) || before != after || exe_path(fd, a, &exe, e) != ERR_OK ||
-        !str_eq(exe, id.exe))
-        return err_set(e, ERR_DENIED, "failed to resolve peer binary for PID %u: it changed meanwhile", pid);
     *ret = id;
     return ERR_OK;
 }
@@ -543,31 +503,43 @@ static enum err_code ambiguous(uint32_t inode, const struct holders *h, struct e
         inode, pids);
 }
 
-enum err_code identity_of(struct identity_table *t, const struct sock_pair *pair, struct arena *a,
-                          struct identity *ret, struct err *e)
+// ERR_UNAVAILABLE: what was looked at did not stay the same.
+static enum err_code holder_of(struct identity_table *t, uint32_t inode, struct arena *a,
+                               struct identity ids[static 2], struct err *e)
 {
-    uint32_t inode;
-    if (inode_of(t, pair, &inode, e) != ERR_OK)
-        return err_wrap(e, ERR_DENIED, "failed to resolve peer binary");
     struct holders h = {};
     enum err_code r = find_holders(inode, &h, e);
     if (r != ERR_OK)
         return r;
-    if (h.n == 0)
+    if (h.n == 0) // nobody's, or it changed hands while we looked
         return err_set(
-            e, ERR_DENIED,
+            e, ERR_UNAVAILABLE,
             "failed to resolve peer binary: no process found owning socket inode %u (scanned %zu processes)",
             inode, h.scanned);
-    struct identity *ids = arena_newn(a, struct identity, 2);
-    if (!ids)
-        return arena_limit(a, "an identity", e);
     r = process(t, h.pids[0], a, &ids[0], e);
     for (size_t i = 1; i < h.n && r == ERR_OK; i++) {
         r = process(t, h.pids[i], a, &ids[1], e);
         if (r == ERR_OK && !same_label(&ids[0], &ids[1]))
             r = ambiguous(inode, &h, e);
     }
+    return r;
+}
+
+enum err_code identity_of(struct identity_table *t, const struct sock_pair *pair, struct arena *a,
+                          struct identity *ret, struct err *e)
+{
+    uint32_t inode;
+    if (inode_of(t, pair, &inode, e) != ERR_OK)
+        return err_wrap(e, ERR_DENIED, "failed to resolve peer binary");
+    struct identity *ids = arena_newn(a, struct identity, 2);
+    if (!ids)
+        return arena_limit(a, "an identity", e);
+    enum err_code r = ERR_UNAVAILABLE;
+    for (int i = 0; i < TRIES && r == ERR_UNAVAILABLE; i++)
+        r = holder_of(t, inode, a, ids, e);
     if (r == ERR_OK)
         *ret = ids[0];
+    else if (r == ERR_UNAVAILABLE)
+        r = e->code = ERR_DENIED; // it does not hold still: nobody we can name
     return r;
 }

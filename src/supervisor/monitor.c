@@ -3,17 +3,21 @@
 #include "supervisor/monitor.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "supervisor/monitor_wire.h"
 
 struct mon {
     int fd;
-    pthread_mutex_t lock; // one question at a time
+    pthread_mutex_t lock; // one question at a time; guards serial
+    uint32_t serial;
 };
 
 enum err_code mon_new(int fd, struct mon **ret, struct err *e)
@@ -24,6 +28,7 @@ enum err_code mon_new(int fd, struct mon **ret, struct err *e)
         return err_set(e, ERR_LIMIT, "no memory for the monitor");
     }
     m->fd = fd;
+    m->serial = 0;
     (void)pthread_mutex_init(&m->lock, NULL);
     *ret = m;
     return ERR_OK;
@@ -73,6 +78,21 @@ bool mon_encode(enum err_code code, const struct identity *id, const char *msg, 
     return true;
 }
 
+void mon_number(struct buf *out, uint32_t serial)
+{
+    assert(out->n >= sizeof(struct mon_answer));
+    memcpy(out->p + offsetof(struct mon_answer, serial), &serial, sizeof(serial));
+}
+
+bool mon_is_to(struct str in, uint32_t serial)
+{
+    struct mon_answer head;
+    if (in.n < sizeof(head))
+        return false;
+    memcpy(&head, in.p, sizeof(head));
+    return head.serial == serial;
+}
+
 static bool take(struct str *in, size_t n, struct arena *a, struct str *ret)
 {
     if (n > in->n || !arena_dup(a, str_head(*in, n), ret))
@@ -116,35 +136,60 @@ enum err_code mon_decode(struct str in, struct arena *a, struct identity *ret, s
 // ---- asking
 // -------------------------------------------------------------------------------------------------
 
-static enum err_code ask(struct mon *m, const struct mon_request *q, char *b, size_t size, size_t *ret,
+static enum err_code ready(int fd, short events, int64_t deadline, struct err *e)
+{
+    struct pollfd p = {.fd = fd, .events = events};
+    int n;
+    do
+        n = poll(&p, 1, deadline_left_ms(deadline));
+    while (n < 0 && errno == EINTR);
+    if (n > 0)
+        return ERR_OK; // also where the other end is gone: the call that follows says so
+    return err_set(e, ERR_TIMEOUT, "the supervisor did not answer in %d s", MON_ASK_MS / 1000);
+}
+
+static enum err_code ask(struct mon *m, const struct mon_request *q, int64_t deadline, char *b, size_t *ret,
                          struct err *e)
 {
-    ssize_t n;
-    do
-        n = send(m->fd, q, sizeof(*q), MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
-    if (n == (ssize_t)sizeof(*q)) {
-        do
-            n = recv(m->fd, b, size, 0);
-        while (n < 0 && errno == EINTR);
-    }
-    if (n <= 0)
+    ssize_t n = 0;
+    enum err_code r = ready(m->fd, POLLOUT, deadline, e);
+    if (r == ERR_OK && send(m->fd, q, sizeof(*q), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(*q))
         return err_set(e, ERR_UNAVAILABLE, "the supervisor is gone");
+    while (r == ERR_OK) {
+        r = ready(m->fd, POLLIN, deadline, e);
+        if (r != ERR_OK)
+            return r;
+        n = recv(m->fd, b, MON_ANSWER_MAX, MSG_DONTWAIT);
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        if (n <= 0)
+            return err_set(e, ERR_UNAVAILABLE, "the supervisor is gone");
+        if (mon_is_to((struct str){b, (size_t)n}, q->serial))
+            break; // else it is the answer that another asker did not wait for
+    }
     *ret = (size_t)n;
-    return ERR_OK;
+    return r;
 }
 
 enum err_code mon_ask_identify(struct mon *m, const struct sock_pair *pair, struct arena *a,
                                struct identity *ret, struct err *e)
 {
-    const struct mon_request q = {.kind = MON_IDENTIFY, .pair = *pair};
+    const int64_t deadline = deadline_in_ms(MON_ASK_MS);
+    // On the wall clock, which ThreadSanitizer knows: a step of it changes how long a turn is waited for.
+    const int64_t until_ms = clock_realtime_ms() + MON_ASK_MS;
+    const struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1'000'000};
     CLEANUP(base_freep) char *b = malloc(MON_ANSWER_MAX);
     if (!b)
         return err_set(e, ERR_LIMIT, "no memory for the monitor's answer");
     size_t n = 0;
-    (void)pthread_mutex_lock(&m->lock);
-    enum err_code r = ask(m, &q, b, MON_ANSWER_MAX, &n, e);
-    (void)pthread_mutex_unlock(&m->lock);
+    enum err_code r = ERR_OK;
+    if (pthread_mutex_timedlock(&m->lock, &until) == 0) {
+        const struct mon_request q = {.kind = MON_IDENTIFY, .serial = ++m->serial, .pair = *pair};
+        r = ask(m, &q, deadline, b, &n, e);
+        (void)pthread_mutex_unlock(&m->lock);
+    } else {
+        r = err_set(e, ERR_TIMEOUT, "others ask the supervisor, for %d s by now", MON_ASK_MS / 1000);
+    }
     return r == ERR_OK ? mon_decode((struct str){b, n}, a, ret, e) : r;
 }
 
@@ -164,10 +209,13 @@ static enum err_code mon_do_identify(int fd, const struct mon_request *q, struct
     if (!mon_encode(code, &id, why.msg, &out) &&
         !mon_encode(ERR_DENIED, &id, "failed to resolve peer binary: its paths are too long", &out))
         return err_set(e, ERR_INTERNAL, "an answer that does not fit");
+    mon_number(&out, q->serial);
     ssize_t n;
     do
-        n = send(fd, out.p, out.n, MSG_NOSIGNAL);
+        n = send(fd, out.p, out.n, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) // one that asks and does not listen keeps nobody
+        return err_set(e, ERR_INVALID, "the egress does not read its answers");
     return n == (ssize_t)out.n ? ERR_OK : err_set(e, ERR_UNAVAILABLE, "the egress is gone");
 }
 

@@ -1,8 +1,10 @@
 #include "supervisor/monitor.h"
 
+#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "supervisor/monitor_wire.h"
 #include "tap.h"
 
@@ -68,8 +70,84 @@ static void test_requests(void)
     identity_table_free(t);
 }
 
+struct asker {
+    int fd;
+    struct str exe;
+};
+
+// Answers the first question with the answer to another one, then with its own.
+static void *answer_twice(void *arg)
+{
+    struct asker *k = arg;
+    CLEANUP(buf_done) struct buf out;
+    buf_init(&out, MIB);
+    struct mon_request q;
+    struct identity id = {.pid = 7, .exe = STR("/usr/bin/late"), .hash = "ab"};
+    if (recv(k->fd, &q, sizeof(q), 0) != (ssize_t)sizeof(q) || !mon_encode(ERR_OK, &id, "", &out))
+        return NULL;
+    mon_number(&out, q.serial - 1);
+    bool ok = send(k->fd, out.p, out.n, MSG_NOSIGNAL) > 0;
+    id.exe = k->exe;
+    ok = ok && mon_encode(ERR_OK, &id, "", &out);
+    mon_number(&out, q.serial);
+    (void)(ok && send(k->fd, out.p, out.n, MSG_NOSIGNAL) > 0); // the asker tells
+    return NULL;
+}
+
+static void test_asking(void)
+{
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, MIB);
+    int s[2];
+    struct err e = {};
+    struct mon *m = NULL;
+    pthread_t thread;
+    const struct sock_pair pair = {.peer = {.family = 4}, .local = {.family = 4}};
+    struct identity id = {};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s) != 0 || mon_new(s[0], &m, &e) != ERR_OK) {
+        tap_ok(false, "a pair of sockets: %s", e.msg);
+        return;
+    }
+    struct asker k = {s[1], STR("/usr/bin/own")};
+    bool ok = pthread_create(&thread, NULL, answer_twice, &k) == 0 &&
+              mon_ask_identify(m, &pair, &a, &id, &e) == ERR_OK && pthread_join(thread, NULL) == 0;
+    tap_ok(ok && str_eq(id.exe, k.exe), "an answer to an earlier question is not taken for this one's");
+
+    int64_t before = clock_ns();
+    enum err_code r = mon_ask_identify(m, &pair, &a, &id, &e); // nobody answers
+    int64_t took_ms = (clock_ns() - before) / 1'000'000;
+    tap_ok(r == ERR_TIMEOUT && took_ms >= MON_ASK_MS - 1 && took_ms < 3 * MON_ASK_MS,
+           "no answer is not waited for for ever: %s", e.msg);
+    (void)close(s[1]);
+    tap_ok(mon_ask_identify(m, &pair, &a, &id, &e) == ERR_UNAVAILABLE, "nobody there: %s", e.msg);
+    mon_free(m);
+}
+
+static void test_deaf_asker(void)
+{
+    int s[2];
+    struct err e = {};
+    struct identity_table *t = NULL;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s) != 0 ||
+        identity_table_new(&t, &e) != ERR_OK) {
+        tap_ok(false, "a pair of sockets: %s", e.msg);
+        return;
+    }
+    const struct mon_request q = {.kind = MON_IDENTIFY,
+                                  .pair = {.peer = {.family = 4}, .local = {.family = 4}}};
+    enum err_code r = ERR_OK;
+    for (int i = 0; i < 100'000 && r == ERR_OK; i++)
+        r = send(s[0], &q, sizeof(q), 0) > 0 ? mon_serve(s[1], t, &e) : ERR_INTERNAL;
+    tap_ok(r == ERR_INVALID, "an asker that reads no answer is not waited for: %s", e.msg);
+    (void)close(s[0]);
+    (void)close(s[1]);
+    identity_table_free(t);
+}
+
 int main(void)
 {
+    test_asking();
+    test_deaf_asker();
     test_round_trip();
     test_requests();
     return tap_done();

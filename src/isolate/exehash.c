@@ -1,0 +1,203 @@
+// Two memories. The ring spares reading a file again, and may forget. The pins may not, so they grow up to a
+// bound: a hash table of the SHA-256 of paths, which have no common size, allocated whole and touched page by
+// page.
+//
+// syscalls: fstat pread64 clock_gettime
+#include "isolate/exehash.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+
+enum {
+    DIGEST = 32,
+    PIN_SLOTS = 2 * EXEHASH_PATHS_MAX, // a power of 2, at most half full
+    PATH_TEXT = 160,                   // of a path in a message that holds two hashes, too
+};
+static_assert((PIN_SLOTS & (PIN_SLOTS - 1)) == 0, "the slot is taken from the low bits");
+
+struct file_key { // an executable's content, as far as one can tell without reading it
+    dev_t dev;
+    ino_t ino;
+    off_t size;
+    struct timespec mtime, ctime;
+};
+
+struct known_file {
+    struct file_key key;
+    char hash[65];
+};
+
+struct pin {
+    uint8_t path[DIGEST];
+    char hash[65]; // empty: the slot is free
+};
+
+struct exehash {
+    struct known_file files[EXEHASH_FILES_MAX];
+    size_t files_next, files_n;
+    struct pin *pins;
+    size_t pins_n;
+};
+
+enum err_code exehash_new(struct exehash **ret, struct err *e)
+{
+    struct exehash *t = calloc(1, sizeof(*t));
+    struct pin *pins = calloc(PIN_SLOTS, sizeof(*pins));
+    if (!t || !pins) {
+        free(t);
+        free(pins);
+        return err_set(e, ERR_LIMIT, "no memory for the hashes of executables");
+    }
+    t->pins = pins;
+    *ret = t;
+    return ERR_OK;
+}
+
+void exehash_free(struct exehash *t)
+{
+    if (t)
+        free(t->pins);
+    free(t);
+}
+
+static enum err_code no_hash(struct err *e, const char *why)
+{
+    return err_set(e, ERR_DENIED, "binary integrity check failed: %s", why);
+}
+
+// Not beyond the size that was looked up: a file that grows meanwhile must not keep us.
+static bool feed(EVP_MD_CTX *ctx, int fd, off_t size)
+{
+    unsigned char b[64 * KIB];
+    for (off_t at = 0; at < size;) {
+        size_t want = size - at < (off_t)sizeof(b) ? (size_t)(size - at) : sizeof(b);
+        ssize_t n = pread(fd, b, want, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0 || EVP_DigestUpdate(ctx, b, (size_t)n) != 1)
+            return false;
+        at += n;
+    }
+    return true;
+}
+
+static enum err_code sha256(int fd, off_t size, char out[static 65], struct err *e)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    bool ok = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 && feed(ctx, fd, size) &&
+              EVP_DigestFinal_ex(ctx, digest, &len) == 1 && len == DIGEST;
+    EVP_MD_CTX_free(ctx);
+    if (!ok)
+        return no_hash(e, "the executable cannot be read");
+    for (size_t i = 0; i < DIGEST; i++)
+        (void)snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    return ERR_OK;
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool same_file(const struct file_key *a, const struct file_key *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->size == b->size && same_time(a->mtime, b->mtime) &&
+           same_time(a->ctime, b->ctime);
+}
+
+static struct file_key key_of(const struct stat *st)
+{
+    return (struct file_key){st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim};
+}
+
+static bool is_fresh(const struct file_key *k, int64_t now_ms)
+{
+    return now_ms - ((int64_t)k->ctime.tv_sec * 1000 + k->ctime.tv_nsec / 1'000'000) < EXEHASH_FRESH_MS;
+}
+
+static void remember(struct exehash *t, const struct file_key *key, const char hash[static 65])
+{
+    struct known_file *slot = &t->files[t->files_next];
+    slot->key = *key;
+    memcpy(slot->hash, hash, 65);
+    t->files_next = (t->files_next + 1) % EXEHASH_FILES_MAX;
+    if (t->files_n < EXEHASH_FILES_MAX)
+        t->files_n++;
+}
+
+enum err_code exehash_file(struct exehash *t, int fd, char ret[static 65], struct err *e)
+{
+    struct stat st, after;
+    const int64_t now_ms = clock_realtime_ms(); // before anything is read
+    if (fstat(fd, &st) != 0)
+        return no_hash(e, fd_strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return no_hash(e, "the executable is not a file");
+    if (st.st_size > EXEHASH_BYTES_MAX)
+        return err_set(e, ERR_DENIED, "binary integrity check failed: the executable has more than %lld MiB",
+                       (long long)(EXEHASH_BYTES_MAX / MIB));
+    const struct file_key key = key_of(&st);
+    for (size_t i = 0; i < t->files_n; i++)
+        if (same_file(&t->files[i].key, &key)) {
+            memcpy(ret, t->files[i].hash, 65);
+            return ERR_OK;
+        }
+    char hash[65];
+    enum err_code r = sha256(fd, st.st_size, hash, e);
+    if (r != ERR_OK)
+        return r;
+    if (fstat(fd, &after) != 0)
+        return no_hash(e, fd_strerror(errno));
+    const struct file_key again = key_of(&after);
+    if (!same_file(&key, &again))
+        return no_hash(e, "the executable changed while it was read");
+    if (!is_fresh(&key, now_ms))
+        remember(t, &key, hash);
+    memcpy(ret, hash, 65);
+    return ERR_OK;
+}
+
+// The path's pin, or the free slot where it belongs. One is always free.
+static struct pin *slot_of(struct exehash *t, const uint8_t path[static DIGEST])
+{
+    uint32_t at;
+    memcpy(&at, path, sizeof(at));
+    for (;; at++) {
+        struct pin *p = &t->pins[at % PIN_SLOTS];
+        if (!p->hash[0] || memcmp(p->path, path, DIGEST) == 0)
+            return p;
+    }
+}
+
+enum err_code exehash_pin(struct exehash *t, struct str path, const char hash[static 65], struct err *e)
+{
+    uint8_t key[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    if (EVP_Digest(path.p, path.n, key, &len, EVP_sha256(), NULL) != 1 || len != DIGEST)
+        return no_hash(e, "the path cannot be hashed");
+    struct pin *p = slot_of(t, key);
+    if (p->hash[0] && strcmp(p->hash, hash) != 0)
+        return err_set(
+            e, ERR_DENIED,
+            "binary integrity check failed: Binary integrity violation: %.*s hash changed (cached: %s, "
+            "current: %s)",
+            (int)(path.n < PATH_TEXT ? path.n : PATH_TEXT), path.p, p->hash, hash);
+    if (p->hash[0])
+        return ERR_OK;
+    if (t->pins_n == EXEHASH_PATHS_MAX)
+        return err_set(e, ERR_DENIED,
+                       "binary integrity check failed: more than %d executables have called; start another "
+                       "sandbox",
+                       EXEHASH_PATHS_MAX);
+    memcpy(p->path, key, DIGEST);
+    memcpy(p->hash, hash, 65);
+    t->pins_n++;
+    return ERR_OK;
+}

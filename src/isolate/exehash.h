@@ -1,0 +1,27 @@
+// isolate/exehash.h: what an executable's content is, and whether it still is what it was (reference 3.2).
+#pragma once
+#include "base/base.h"
+
+#include <sys/types.h>
+
+enum {
+    EXEHASH_FILES_MAX = 1024,      // contents remembered by (device, inode, size, mtime, ctime), a ring; ours
+    EXEHASH_PATHS_MAX = 32 * 1024, // executables that may be pinned; ours
+    EXEHASH_FRESH_MS = 100, // a file changed less long ago is not remembered: ctime ticks, and may stay; ours
+};
+#define EXEHASH_BYTES_MAX ((off_t)512 * MIB) // of one executable: a second of the caller's time; ours
+
+// The process's; not for two threads.
+struct exehash;
+enum err_code exehash_new(struct exehash **ret, struct err *e) NONNULL;
+void exehash_free(struct exehash *t);
+
+// Hex SHA-256 of the regular file that `fd` is open on, read from its beginning unless it is remembered.
+// ERR_DENIED: it cannot be read, is larger than EXEHASH_BYTES_MAX, or changed while it was read.
+enum err_code exehash_file(struct exehash *t, int fd, char ret[static 65], struct err *e) NONNULL;
+
+// Trust on first use: the first hash given for a path stays. ERR_DENIED: another is given now; or
+// EXEHASH_PATHS_MAX paths are pinned and this is a new one. No pin is ever given up: a program could make
+// that happen, and swap what it unpinned.
+enum err_code exehash_pin(struct exehash *t, struct str path, const char hash[static 65],
+                          struct err *e) NONNULL;
