@@ -3,6 +3,7 @@
 // HEADERS to nghttp2's on_stream_close. Every call of the owner is made from inside mem_recv or mem_send.
 #include "net/http2.h"
 
+#include <malloc.h>
 #include <nghttp2/nghttp2.h>
 
 #include "net/http2_internal.h"
@@ -45,24 +46,16 @@ struct http2 {
 // ---- memory: nghttp2's is counted, so that no peer can make it grow past HTTP2_MEMORY_MAX
 // -----------------------------------------------------------------------------------------
 
-struct mem_head {
-    size_t n;
-    max_align_t at[];
-};
-
 static void *mem_realloc(void *p, size_t n, void *user)
 {
     struct http2 *h = user;
-    struct mem_head *old = p ? (struct mem_head *)p - 1 : NULL;
-    size_t old_n = old ? old->n : 0, left = HTTP2_MEMORY_MAX - (h->memory - old_n);
-    if (n > left || left - n < sizeof(*old))
+    size_t old = p ? malloc_usable_size(p) : 0, others = h->memory - old;
+    if (others > HTTP2_MEMORY_MAX || n > HTTP2_MEMORY_MAX - others)
         return NULL;
-    struct mem_head *m = realloc(old, sizeof(*m) + n);
-    if (!m)
-        return NULL;
-    h->memory = h->memory - old_n + n;
-    m->n = n;
-    return m->at;
+    void *m = realloc(p, n);
+    if (m)
+        h->memory = others + malloc_usable_size(m);
+    return m;
 }
 
 static void *mem_malloc(size_t n, void *user)
@@ -84,11 +77,8 @@ static void *mem_calloc(size_t n, size_t size, void *user)
 static void mem_free(void *p, void *user)
 {
     struct http2 *h = user;
-    if (!p)
-        return;
-    struct mem_head *m = (struct mem_head *)p - 1;
-    h->memory -= m->n;
-    free(m);
+    h->memory -= malloc_usable_size(p);
+    free(p);
 }
 
 // ---- streams
