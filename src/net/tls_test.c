@@ -226,7 +226,7 @@ static struct connected connect_one(struct tls_client *c, const char *host, stru
     struct wait w = in_ms(5000);
     bool h2;
     x.r = tls_connect(c, below, str_of(host), 443, false, &w, &s, &h2, &x.e);
-    char b[16];
+    char b[16] = {};
     size_t n = 0;
     if (x.r == ERR_OK)
         x.r = stream_write(s, STR("ping"), &w, &x.e);

@@ -23,6 +23,7 @@ enum {
     PROGRAM_MAX = 4096,
     STATUS_NOT_FOUND = 127, // as shells have it (POSIX 2.8.2)
     STATUS_NOT_RUN = 126,
+    WORDS_ARENA = 4 * SPEC_MAX, // each word is copied, and pointed to
 };
 
 // ---- paths
@@ -208,16 +209,20 @@ enum err_code agent_selftest(const struct init_spec *s, const struct landlock_pa
 // ---- the agent
 // ---------------------------------------------------------------------------------------------------
 
-static char **words_of(const struct strs *list, struct err *e)
+static char **words_of(const struct strs *list, struct arena *a, struct err *e)
 {
-    char **v = calloc(list->n + 1, sizeof(*v));
+    char **v = arena_newn(a, char *, list->n + 1);
     for (size_t i = 0; v && i < list->n; i++) {
-        v[i] = strndup(list->v[i].p, list->v[i].n); // they came from a command line: no NUL inside
-        if (!v[i])
+        v[i] = arena_newn(a, char, list->v[i].n + 1);
+        if (!v[i]) {
             v = NULL;
+            break;
+        }
+        if (list->v[i].n > 0)
+            memcpy(v[i], list->v[i].p, list->v[i].n); // they came from a command line: no NUL inside
     }
     if (!v)
-        err_fill(e, ERR_LIMIT, "no memory for the command");
+        (void)!arena_limit(a, "the command", e);
     return v;
 }
 
@@ -277,8 +282,10 @@ static enum err_code become(const struct init_spec *s, const struct landlock_pat
 {
     enum err_code r = own_terminal(tty, e);
     only_fds(out);
-    char **argv = r == ERR_OK ? words_of(&s->argv, e) : NULL;
-    char **envp = argv ? words_of(&s->env, e) : NULL;
+    CLEANUP(arena_done) struct arena words;
+    arena_init(&words, WORDS_ARENA);
+    char **argv = r == ERR_OK ? words_of(&s->argv, &words, e) : NULL;
+    char **envp = argv ? words_of(&s->env, &words, e) : NULL;
     if (!envp)
         return e->code;
     struct landlock_report report = {};

@@ -61,10 +61,15 @@ static enum err_code static_sections(const struct policy *a, const struct policy
 enum err_code plan_reload(const struct plan *p, struct str text, struct arena *a, struct policy **ret,
                           struct diags *diags, struct err *e)
 {
-    enum err_code r = policy_load(text, POLICY_USE_FILE, a, ret, diags, e);
+    struct policy *next = NULL;
+    enum err_code r = policy_load(text, POLICY_USE_FILE, a, &next, diags, e);
     if (r == ERR_OK)
-        r = plan_unbuilt(*ret, e);
-    return r == ERR_OK ? static_sections(p->policy, *ret, e) : r;
+        r = plan_unbuilt(next, e);
+    if (r == ERR_OK)
+        r = static_sections(p->policy, next, e);
+    if (r == ERR_OK)
+        *ret = next;
+    return r;
 }
 
 static bool own_network(const struct cidr *c)

@@ -51,7 +51,7 @@ enum err_code reload_listen(int *ret, struct err *e)
 static enum err_code ask_child(int fd, const struct ctl_msg *q, int text, struct ctl_msg *answer,
                                struct err *e)
 {
-    int fds[CTL_START_FDS];
+    int fds[CTL_START_FDS] = {};
     size_t n = 0;
     struct pollfd p = {.fd = fd, .events = POLLIN};
     enum err_code r = ctl_send(fd, q, &text, 1, e);
@@ -157,7 +157,7 @@ static enum err_code served(struct launcher *l, int fd, struct ctl_msg *answer, 
         (peer.uid != geteuid() && peer.uid != 0))
         return err_set(e, ERR_DENIED, "this sandbox belongs to another user");
     struct ctl_msg m;
-    int fds[CTL_START_FDS];
+    int fds[CTL_START_FDS] = {};
     size_t n;
     enum err_code r = ctl_recv(fd, &m, fds, &n, e);
     if (r != ERR_OK)
@@ -216,7 +216,7 @@ enum err_code reload_ask(pid_t pid, struct str text, uint64_t *ret_generation, u
     enum err_code r = ctl_memfd(text, &memfd, e);
     const struct ctl_msg q = {.kind = CTL_POLICY};
     struct ctl_msg answer;
-    int fds[CTL_START_FDS];
+    int fds[CTL_START_FDS] = {};
     size_t fds_n = 0;
     if (r == ERR_OK)
         r = ctl_send(fd, &q, &memfd, 1, e);
