@@ -1,9 +1,11 @@
-// gen_seccomp: writes the two system call filters as C arrays. Run by the build, so that a sandbox spends no
-// time on making them and libseccomp, which knows numbers and argument checks of each architecture, is not in
-// the executable.
+// gen_seccomp: writes the two system call filters as C arrays. Run by the
+// build, so that a sandbox spends no time on making them and libseccomp, which
+// knows numbers and argument checks of each architecture, is not in the
+// executable.
 //
-// The agent gets two filters, both of which must let a call through: an allow-list, and a list of arguments
-// that are refused (libseccomp cannot express "all values but these" in one).
+// The agent gets two filters, both of which must let a call through: an
+// allow-list, and a list of arguments that are refused (libseccomp cannot
+// express "all values but these" in one).
 #include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +29,11 @@
 
 enum { TYPE_MASK = 0xf, MPTCP = 262, SOCK_ANY = -1 }; // SOCK_CLOEXEC and SOCK_NONBLOCK lie above the mask
 
+// Of an argument that the kernel takes as 32 bits wide, the upper ones are the
+// caller's to choose, and SCMP_A1_32() compares them all the same: a list of
+// what is refused must not look at them.
+#define LOW_BITS(arg, value) SCMP_CMP64((arg), SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)(value))
+
 static _Noreturn void die(const char *what)
 {
     (void)fprintf(stderr, "gen_seccomp: %s\n", what);
@@ -38,7 +45,8 @@ static int number(const char *name)
     int nr = seccomp_syscall_resolve_name(name);
     if (nr == __NR_SCMP_ERROR)
         die(name);
-    return nr; // negative: this architecture does not have it; libseccomp then leaves the rule out
+    return nr; // negative: this architecture does not have it; libseccomp then
+               // leaves the rule out
 }
 
 static void rule(scmp_filter_ctx c, uint32_t action, const char *name, size_t n,
@@ -49,7 +57,8 @@ static void rule(scmp_filter_ctx c, uint32_t action, const char *name, size_t n,
         die(name);
 }
 
-// Names with blanks between them, of calls that are allowed or refused whatever their arguments are.
+// Names with blanks between them, of calls that are allowed or refused whatever
+// their arguments are.
 static void rules(scmp_filter_ctx c, uint32_t action, const char *names)
 {
     char name[64];
@@ -84,7 +93,8 @@ static void write_out(scmp_filter_ctx c, const char *name)
 // ---- the agent
 // ---------------------------------------------------------------------------------------------------------
 
-// What programs use: compilers, interpreters, version control, package managers, shells.
+// What programs use: compilers, interpreters, version control, package
+// managers, shells.
 static const char agent_files[] = "access chdir chmod chown close close_range copy_file_range creat dup dup2 "
                                   "dup3 faccessat faccessat2 fadvise64 "
                                   "fallocate fchdir fchmod fchmodat fchown fchownat fcntl fdatasync "
@@ -100,57 +110,77 @@ static const char agent_files[] = "access chdir chmod chown close close_range co
                                   "statfs statx symlink symlinkat sync sync_file_range syncfs tee truncate "
                                   "umask unlink unlinkat utime utimensat utimes "
                                   "vmsplice write writev";
-static const char agent_memory[] =
-    "brk get_mempolicy madvise mbind membarrier mincore mlock mlock2 mlockall mmap mprotect mremap msync "
-    "munlock "
-    "munlockall munmap pkey_alloc pkey_free pkey_mprotect set_mempolicy shmat shmctl shmdt shmget";
-static const char agent_processes[] =
-    "alarm arch_prctl capget capset execve exit exit_group fork futex futex_waitv getcpu getegid geteuid "
-    "getgid getgroups "
-    "getitimer getpgid getpgrp getpid getppid getpriority getresgid getresuid getrlimit get_robust_list "
-    "getrusage getsid "
-    "gettid get_thread_area getuid ioprio_get ioprio_set kill landlock_add_rule landlock_create_ruleset "
-    "landlock_restrict_self nanosleep pause prctl prlimit64 restart_syscall rseq rt_sigaction rt_sigpending "
-    "rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo "
-    "sched_getaffinity "
-    "sched_getattr sched_getparam sched_get_priority_max sched_get_priority_min sched_getscheduler "
-    "sched_rr_get_interval sched_setaffinity sched_setattr sched_setparam sched_setscheduler sched_yield "
-    "setfsgid "
-    "setfsuid setgid setgroups setitimer setpgid setpriority setregid setresgid setresuid setreuid setrlimit "
-    "set_robust_list setsid set_thread_area set_tid_address setuid sigaltstack signalfd signalfd4 tgkill "
-    "tkill vfork "
-    "wait4 waitid";
-static const char agent_waiting[] =
-    "clock_getres clock_gettime clock_nanosleep epoll_create epoll_create1 epoll_ctl epoll_ctl_old "
-    "epoll_pwait "
-    "epoll_pwait2 epoll_wait epoll_wait_old eventfd eventfd2 gettimeofday pipe pipe2 poll ppoll pselect6 "
-    "select time "
-    "timer_create timer_delete timerfd_create timerfd_gettime timerfd_settime timer_getoverrun timer_gettime "
-    "timer_settime times";
-static const char agent_talking[] =
-    "accept accept4 bind connect getpeername getsockname getsockopt listen mq_getsetattr mq_notify mq_open "
-    "mq_timedreceive mq_timedsend mq_unlink msgctl msgget msgrcv msgsnd recvfrom recvmmsg recvmsg semctl "
-    "semget semop "
-    "semtimedop sendmmsg sendmsg sendto setsockopt shutdown";
+static const char agent_memory[] = "brk get_mempolicy madvise mbind membarrier mincore mlock mlock2 mlockall "
+                                   "mmap mprotect mremap msync "
+                                   "munlock "
+                                   "munlockall munmap pkey_alloc pkey_free pkey_mprotect set_mempolicy shmat "
+                                   "shmctl shmdt shmget";
 static const char
-    agent_rest[] = "getrandom io_cancel io_destroy io_getevents io_pgetevents io_setup io_submit ioctl "
-                   "personality sysinfo uname";
+    agent_processes[] = "alarm arch_prctl capget capset execve exit exit_group fork futex "
+                        "futex_waitv getcpu getegid geteuid "
+                        "getgid getgroups "
+                        "getitimer getpgid getpgrp getpid getppid getpriority getresgid getresuid "
+                        "getrlimit get_robust_list "
+                        "getrusage getsid "
+                        "gettid get_thread_area getuid ioprio_get ioprio_set kill "
+                        "landlock_add_rule landlock_create_ruleset "
+                        "landlock_restrict_self nanosleep pause prctl prlimit64 restart_syscall "
+                        "rseq rt_sigaction rt_sigpending "
+                        "rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait "
+                        "rt_tgsigqueueinfo "
+                        "sched_getaffinity "
+                        "sched_getattr sched_getparam sched_get_priority_max "
+                        "sched_get_priority_min sched_getscheduler "
+                        "sched_rr_get_interval sched_setaffinity sched_setattr sched_setparam "
+                        "sched_setscheduler sched_yield "
+                        "setfsgid "
+                        "setfsuid setgid setgroups setitimer setpgid setpriority setregid "
+                        "setresgid setresuid setreuid setrlimit "
+                        "set_robust_list setsid set_thread_area set_tid_address setuid sigaltstack "
+                        "signalfd signalfd4 tgkill "
+                        "tkill vfork "
+                        "wait4 waitid";
+static const char
+    agent_waiting[] = "clock_getres clock_gettime clock_nanosleep epoll_create epoll_create1 "
+                      "epoll_ctl epoll_ctl_old "
+                      "epoll_pwait "
+                      "epoll_pwait2 epoll_wait epoll_wait_old eventfd eventfd2 gettimeofday pipe "
+                      "pipe2 poll ppoll pselect6 "
+                      "select time "
+                      "timer_create timer_delete timerfd_create timerfd_gettime timerfd_settime "
+                      "timer_getoverrun timer_gettime "
+                      "timer_settime times";
+static const char agent_talking[] = "accept accept4 bind connect getpeername getsockname getsockopt listen "
+                                    "mq_getsetattr mq_notify mq_open "
+                                    "mq_timedreceive mq_timedsend mq_unlink msgctl msgget msgrcv msgsnd "
+                                    "recvfrom recvmmsg recvmsg semctl "
+                                    "semget semop "
+                                    "semtimedop sendmmsg sendmsg sendto setsockopt shutdown";
+static const char agent_rest[] = "getrandom io_cancel io_destroy io_getevents "
+                                 "io_pgetevents io_setup io_submit ioctl "
+                                 "personality sysinfo uname";
 
-// Known, and refused with EPERM. What stands in no list is answered with ENOSYS, upon which C libraries fall
-// back.
-static const char agent_refused[] =
-    "acct add_key adjtimex bpf chroot clock_adjtime clock_settime delete_module fanotify_init fanotify_mark "
-    "finit_module "
-    "fsconfig fsmount fsopen fspick init_module io_uring_enter io_uring_register io_uring_setup ioperm iopl "
-    "kcmp "
-    "kexec_file_load kexec_load keyctl lookup_dcookie migrate_pages modify_ldt mount mount_setattr "
-    "move_mount "
-    "move_pages name_to_handle_at nfsservctl open_by_handle_at open_tree perf_event_open pidfd_getfd "
-    "pivot_root "
-    "process_madvise process_mrelease process_vm_readv process_vm_writev ptrace quotactl quotactl_fd reboot "
-    "remap_file_pages request_key seccomp setdomainname sethostname setns settimeofday swapoff swapon syslog "
-    "umount2 "
-    "userfaultfd uselib vhangup";
+// Known, and refused with EPERM. What stands in no list is answered with
+// ENOSYS, upon which C libraries fall back.
+static const char
+    agent_refused[] = "acct add_key adjtimex bpf chroot clock_adjtime clock_settime "
+                      "delete_module fanotify_init fanotify_mark "
+                      "finit_module "
+                      "fsconfig fsmount fsopen fspick init_module io_uring_enter "
+                      "io_uring_register io_uring_setup ioperm iopl "
+                      "kcmp "
+                      "kexec_file_load kexec_load keyctl lookup_dcookie migrate_pages modify_ldt "
+                      "mount mount_setattr "
+                      "move_mount "
+                      "move_pages name_to_handle_at nfsservctl open_by_handle_at open_tree "
+                      "perf_event_open pidfd_getfd "
+                      "pivot_root "
+                      "process_madvise process_mrelease process_vm_readv process_vm_writev "
+                      "ptrace quotactl quotactl_fd reboot "
+                      "remap_file_pages request_key seccomp setdomainname sethostname setns "
+                      "settimeofday swapoff swapon syslog "
+                      "umount2 "
+                      "userfaultfd uselib vhangup";
 
 static void agent_sockets(scmp_filter_ctx c)
 {
@@ -160,8 +190,8 @@ static void agent_sockets(scmp_filter_ctx c)
         {AF_UNIX, SOCK_ANY, SOCK_ANY}, {AF_INET, SOCK_STREAM, 0}, {AF_INET, SOCK_STREAM, 6},
         {AF_INET, SOCK_DGRAM, 0},      {AF_INET, SOCK_DGRAM, 17}, {AF_INET6, SOCK_STREAM, 0},
         {AF_INET6, SOCK_STREAM, 6},    {AF_INET6, SOCK_DGRAM, 0}, {AF_INET6, SOCK_DGRAM, 17},
-        {AF_NETLINK, SOCK_ANY, 0}, // NETLINK_ROUTE: C libraries ask for interfaces; changing one needs a
-                                   // capability
+        {AF_NETLINK, SOCK_ANY, 0}, // NETLINK_ROUTE: C libraries ask for
+                                   // interfaces; changing one needs a capability
     };
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         struct scmp_arg_cmp args[3] = {SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)kinds[i].family)};
@@ -190,6 +220,9 @@ static void agent_allow(void)
     const struct scmp_arg_cmp no_namespace = SCMP_A0(SCMP_CMP_MASKED_EQ, NEW_NAMESPACES, 0);
     rule(c, SCMP_ACT_ALLOW, "clone", 1, &no_namespace);
     rule(c, SCMP_ACT_ALLOW, "unshare", 1, &no_namespace);
+    const struct scmp_arg_cmp users = SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_NEWUSER, CLONE_NEWUSER);
+    rule(c, SCMP_ACT_ERRNO(EPERM), "clone", 1, &users);
+    rule(c, SCMP_ACT_ERRNO(EPERM), "unshare", 1, &users);
     const struct scmp_arg_cmp named = SCMP_A4(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, 0);
     rule(c, SCMP_ACT_ALLOW, "execveat", 1, &named);
     agent_sockets(c);
@@ -206,15 +239,11 @@ static void agent_arguments(void)
         TIOCSETD,  // loads line disciplines
     };
     for (size_t i = 0; i < ARRAY_LEN(ioctls); i++) {
-        const struct scmp_arg_cmp request = SCMP_A1_32(SCMP_CMP_EQ,
-                                                       ioctls[i]); // the kernel looks at 32 bits, too
+        const struct scmp_arg_cmp request = LOW_BITS(1, ioctls[i]);
         rule(c, SCMP_ACT_ERRNO(EPERM), "ioctl", 1, &request);
     }
-    const struct scmp_arg_cmp own_filter = SCMP_A0_32(SCMP_CMP_EQ, PR_SET_SECCOMP); // reference 6.7
+    const struct scmp_arg_cmp own_filter = LOW_BITS(0, PR_SET_SECCOMP); // reference 6.7
     rule(c, SCMP_ACT_ERRNO(EPERM), "prctl", 1, &own_filter);
-    const struct scmp_arg_cmp group = SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_NEWUSER, CLONE_NEWUSER);
-    rule(c, SCMP_ACT_ERRNO(EPERM), "clone", 1, &group); // where the other list says ENOSYS
-    rule(c, SCMP_ACT_ERRNO(EPERM), "unshare", 1, &group);
     const struct scmp_arg_cmp persona = SCMP_A0_32(SCMP_CMP_MASKED_EQ, 0x00ff,
                                                    0x0008); // PER_LINUX32 and its kin
     rule(c, SCMP_ACT_ERRNO(EPERM), "personality", 1, &persona);
@@ -234,16 +263,17 @@ static const char egress_allowed[] = "accept4 brk clock_getres clock_gettime clo
                                      "sendmsg sendto set_robust_list setsockopt "
                                      "shutdown sigaltstack splice sysinfo tgkill uname write writev "
                                      "memfd_create recvmmsg sendmmsg bind select pselect6";
-static const char
-    egress_refused[] = "open openat openat2 readlink readlinkat access faccessat faccessat2 stat lstat "
-                       "socketpair execve execveat";
+static const char egress_refused[] = "open openat openat2 readlink readlinkat "
+                                     "access faccessat faccessat2 stat lstat "
+                                     "socketpair execve execveat";
 
 static void egress(void)
 {
     scmp_filter_ctx c = filter(SCMP_ACT_KILL_PROCESS);
     rules(c, SCMP_ACT_ALLOW, egress_allowed);
     rules(c, SCMP_ACT_ERRNO(EPERM), egress_refused);
-    rules(c, SCMP_ACT_ERRNO(ENOSYS), "clone3"); // its flags cannot be seen; the C library goes on with clone
+    rules(c, SCMP_ACT_ERRNO(ENOSYS),
+          "clone3"); // its flags cannot be seen; the C library goes on with clone
     const struct scmp_arg_cmp thread = SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | NEW_NAMESPACES,
                                                CLONE_THREAD);
     rule(c, SCMP_ACT_ALLOW, "clone", 1, &thread);
