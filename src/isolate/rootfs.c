@@ -351,7 +351,7 @@ static enum err_code etc_spread(struct build *b, int from, struct err *e)
         fd_close(&list);
         r = err_set(e, fd_code(errno), "/etc: %s", fd_strerror(errno));
     }
-    for (struct dirent *d; r == ERR_OK && (d = readdir(dir));)
+    for (struct dirent *d; r == ERR_OK && dir && (d = readdir(dir));)
         if (!is_etc_file(b->r, d->d_name))
             r = spread_entry(b, from, d, "etc", e);
     if (dir)

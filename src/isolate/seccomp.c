@@ -14,7 +14,8 @@
 static enum err_code load(const struct sock_filter *filter, size_t n, struct err *e)
 {
     struct sock_fprog prog = {.len = (unsigned short)n};
-    memcpy(&prog.filter, &filter, sizeof(filter)); // the kernel only reads it
+    // The kernel only reads it. NOLINTNEXTLINE(bugprone-sizeof-expression): the pointer is what is copied
+    memcpy(&prog.filter, &filter, sizeof(filter));
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return err_set(e, ERR_UNSUPPORTED, "no_new_privs: %s", fd_strerror(errno));
     if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) != 0)

@@ -214,7 +214,7 @@ static void test_many(void)
 {
     struct end c, s;
     struct err e = {};
-    int32_t id[HTTP2_STREAMS_MAX + 1];
+    int32_t id[HTTP2_STREAMS_MAX + 1] = {};
     bool ok = end_init(&c, HTTP2_CLIENT, &e) == ERR_OK;
     ok = end_init(&s, HTTP2_SERVER, &e) == ERR_OK && ok && converse(&c, &s, SIZE_MAX, &e);
     for (size_t i = 0; ok && i <= HTTP2_STREAMS_MAX; i++)
