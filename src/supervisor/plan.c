@@ -260,7 +260,6 @@ static enum err_code list_of(struct arena *a, const char *const *v, struct strs 
 static enum err_code environment(const struct launch_opts *o, struct plan *p, const struct users *u,
                                  struct err *e)
 {
-    extern char **environ;
     const char *const *host, *const *env;
     memcpy(&host, &environ, sizeof(host));
     const struct env_spec s = {.host = host,

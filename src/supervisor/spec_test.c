@@ -41,7 +41,7 @@ static void test_round(void)
 {
     struct err e = {};
     const struct init_spec s = sample();
-    struct init_spec got;
+    struct init_spec got = {};
     CLEANUP(buf_done) struct buf b;
     CLEANUP(arena_done) struct arena a;
     buf_init(&b, SPEC_MAX);
@@ -79,7 +79,7 @@ static void test_limits(void)
     buf_init(&none, SPEC_MAX);
     arena_init(&a, MIB);
     s.argv.n = 0;
-    struct init_spec got;
+    struct init_spec got = {};
     tap_ok(spec_encode(&s, &none, &e) == ERR_OK && spec_decode(buf_str(&none), &a, &got, &e) == ERR_INVALID,
            "no command is no specification");
 }
