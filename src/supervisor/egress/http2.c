@@ -44,6 +44,7 @@ struct pair {
     struct leg client, server;
     struct call *calls;
     bool leaving; // the client was told so
+    bool check;   // the last call ended: check_policy
     int64_t now_ns, idle_since_ns;
     struct incoming *in;
     char authority[HOST_MAX + 16];
@@ -83,7 +84,8 @@ static void call_drop(struct pair *p, struct call *k)
     if (p->calls)
         return;
     p->idle_since_ns = p->now_ns;
-    conn_phase(p->c, PHASE_IDLE);
+    p->check = true;
+    conn_phase(p->c, PHASE_IDLE); // before the policy is read: a reload from here on sees an idle connection
 }
 
 // Nothing can be done for this stream: no memory, or a body that passes its window.
@@ -435,7 +437,8 @@ static void leg_read(struct pair *p, struct leg *l)
 
 static short leg_events(const struct leg *l)
 {
-    return (short)(POLLIN | (l->off < l->out.n ? POLLOUT : 0));
+    // What the other leg sent a moment ago may have opened window here: that is sent in the next turn.
+    return (short)(POLLIN | (l->off < l->out.n || http2_wants_send(l->h) ? POLLOUT : 0));
 }
 
 // ---- the loop
@@ -447,6 +450,19 @@ static void leave(struct pair *p)
         return;
     p->leaving = true;
     http2_leave(p->client.h);
+}
+
+// A request in flight ends under the policy that admitted it; without one, a connection that the policy in
+// force refuses is not kept.
+static void check_policy(struct pair *p)
+{
+    struct snapshot *s = egress_policy(p->c->e);
+    struct conn_decision d;
+    decide_connection(s, &p->c->facts, &d);
+    snapshot_unref(s);
+    p->check = false;
+    if (d.d.verdict == VERDICT_DENY)
+        leave(p);
 }
 
 // The server is gone: who waits for it is told.
@@ -518,6 +534,9 @@ static bool turn(struct pair *p)
         return false;
     if (http2_is_leaving(p->server.h))
         leave(p);
+    if (p->check && !p->calls)
+        check_policy(p);
+    leg_send(p, &p->client); // a GOAWAY of these
     if (p->server.ended || http2_is_over(p->server.h)) {
         if (!p->server.ended || !p->leaving || p->calls)
             server_lost(p);

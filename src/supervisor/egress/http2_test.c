@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -218,7 +219,7 @@ static void bench_start(struct bench *b)
     (void)pthread_mutex_init(&b->egress.lock, NULL);
     b->egress.policy = policy(policy_text);
     b->conn.e = &b->egress;
-    b->conn.cancel_fd = -1;
+    b->conn.cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     b->conn.id.exe = STR("/bin/agent");
     arena_init(&b->conn.arena, CONN_ARENA_MAX);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sink) != 0 ||
@@ -248,6 +249,7 @@ static void bench_done(struct bench *b)
     buf_done(&b->c.log);
     buf_done(&b->s.log);
     fd_close(&b->sink);
+    fd_close(&b->conn.cancel_fd);
     sink_free(b->egress.sink);
     snapshot_unref(b->egress.policy);
     arena_done(&b->conn.arena);
@@ -356,6 +358,17 @@ static void test_reload(void)
     talk(&b);
     expect(&b, b.c.closed == 2 && b.c.last_code == 0, "x[end]", "x[end grpc-status=0",
            "the open one ends under the old one");
+    tap_ok(http2_is_leaving(b.c.h) && b.c.ended, "and with it the connection, which the new one refuses");
+    bench_done(&b);
+
+    bench_start(&b);
+    (void)ask(&b, "GET", "api.test", "/ok", true);
+    talk(&b);
+    tap_ok(b.c.closed == 1 && !b.c.ended, "an idle connection is kept");
+    const uint64_t one = 1;
+    ok = write(b.conn.cancel_fd, &one, sizeof(one)) == sizeof(one);
+    talk(&b);
+    tap_ok(ok && http2_is_leaving(b.c.h) && b.c.ended && b.s.ended, "until a reload cuts it");
     bench_done(&b);
 }
 
