@@ -127,12 +127,17 @@ static bool resource_is(int resource, rlim_t want)
 
 static bool no_core_file(void)
 {
+    static const int others[] = {RLIMIT_AS, RLIMIT_NPROC};
     struct err e;
     const struct limits_want want = {.memory = 1ULL << 40, .pids = 999};
-    struct rlimit before, after;
-    return getrlimit(RLIMIT_AS, &before) == 0 && limits_self(&want, false, &e) == ERR_OK &&
-           resource_is(RLIMIT_CORE, 0) && getrlimit(RLIMIT_AS, &after) == 0 &&
-           before.rlim_cur == after.rlim_cur;
+    struct rlimit before[ARRAY_LEN(others)], after;
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (getrlimit((__rlimit_resource_t)others[i], &before[i]) != 0)
+            return false;
+    bool ok = limits_self(&want, false, &e) == ERR_OK && resource_is(RLIMIT_CORE, 0);
+    for (size_t i = 0; ok && i < ARRAY_LEN(others); i++)
+        ok = getrlimit((__rlimit_resource_t)others[i], &after) == 0 && after.rlim_cur == before[i].rlim_cur;
+    return ok;
 }
 
 static bool soft_limits(void)
