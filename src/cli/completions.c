@@ -19,7 +19,7 @@ static int completions_run(struct cli *cli, const struct args *a)
     enum shell shell;
     if (!complete_shell(a->words[0], &shell))
         return EXIT_USAGE; // the parser has refused other names
-    buf_add(&cli->out, str_of(complete_script(shell)));
+    complete_script("openshell", shell, &cli->out);
     return 0;
 }
 

@@ -224,7 +224,11 @@ static const char *const scripts[SHELLS] = {
         "}\n",
 };
 
-const char *complete_script(enum shell shell)
+void complete_script(const char *program, enum shell shell, struct buf *out)
 {
-    return scripts[shell];
+    static const char written[] = "openshell";
+    const char *rest = scripts[shell];
+    for (const char *at; (at = strstr(rest, written)); rest = at + strlen(written))
+        buf_addf(out, "%.*s%s", (int)(at - rest), rest, program);
+    buf_add(out, str_of(rest));
 }

@@ -124,7 +124,7 @@ void manpage_name(const struct command *const *path, size_t depth, struct buf *o
 static void synopsis(const struct command *const *path, size_t depth, struct buf *out)
 {
     const struct command *cmd = path[depth - 1];
-    buf_addf(out, ".Sh SYNOPSIS\n.Nm openshell");
+    buf_addf(out, ".Sh SYNOPSIS\n.Nm %s", path[0]->name);
     for (size_t i = 1; i < depth; i++)
         buf_addf(out, " %s", path[i]->name);
     buf_addc(out, '\n');
@@ -204,13 +204,22 @@ static void options(const struct command *cmd, struct buf *out)
     buf_addf(out, ".El\n");
 }
 
-static void environment(struct buf *out)
+static void environment(const struct command *root, struct buf *out)
 {
+    bool command = false; // that prints the scripts
+    for (size_t i = 0; i < root->subs_n; i++)
+        command = command || strcmp(root->subs[i]->name, "completions") == 0;
     buf_addf(out, ".Sh ENVIRONMENT\n.Bl -tag -width Ds\n"
                   ".It Ev NO_COLOR\nWhere it is set and not empty, output has no colour.\n"
-                  "Output that does not go to a terminal has none either.\n"
-                  ".It Ev COMPLETE\nSet by the scripts of\n.Xr openshell-completions 1 :\n"
-                  "the words of a command line are completed, and no command is run.\n.El\n");
+                  "Output that does not go to a terminal has none either.\n.It Ev COMPLETE\n");
+    if (command)
+        buf_addf(out, "Set by the scripts of\n.Xr %s-completions 1 :\n", root->name);
+    else
+        buf_addf(out,
+                 "Set by the scripts for bash, fish, zsh and powershell, which\n.Nm %s\n"
+                 "prints where this names one of them and there are no arguments:\n",
+                 root->name);
+    buf_addf(out, "the words of a command line are completed, and no command is run.\n.El\n");
 }
 
 static void exits(const struct command *cmd, struct buf *out)
@@ -289,7 +298,7 @@ void manpage(const struct command *const *path, size_t depth, struct buf *out)
     description(path, depth, out);
     options(cmd, out);
     if (depth == 1)
-        environment(out);
+        environment(path[0], out);
     exits(cmd, out);
     examples(cmd, out);
     see_also(path, depth, out);

@@ -28,7 +28,7 @@ static int complete(struct cli *cli, const struct command *root, const char *nam
     if (!complete_shell(name, &shell))
         return 0;
     if (argc < 2)
-        buf_add(&cli->out, str_of(complete_script(shell)));
+        complete_script(root->name, shell, &cli->out);
     else if (str_u64(str_of(argv[1]), INT32_MAX, &at))
         complete_words(root, argv + 2, (size_t)argc - 2, (size_t)at, shell, &cli->out);
     return 0;
