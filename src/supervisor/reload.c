@@ -106,9 +106,10 @@ static enum err_code swap(struct launcher *l, struct str text, struct ctl_msg *a
     if (r == ERR_OK)
         r = ctl_memfd(text, &fd, e);
     const struct ctl_msg m = {.kind = CTL_POLICY, .generation = l->generation + 1, .timeout_ms = CUT_WAIT_MS};
-    if (r == ERR_OK)
+    bool asked = r == ERR_OK;
+    if (asked)
         r = ask_child(l->egress, &m, fd, answer, e);
-    if (r == ERR_OK || r == ERR_TIMEOUT) { // it is in force; old connections may be left
+    if (r == ERR_OK || (asked && r == ERR_TIMEOUT)) { // it is in force; old connections may be left
         l->generation++;
         arena_done(&l->policy_arena);
         l->policy_arena = a;
