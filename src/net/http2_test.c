@@ -400,7 +400,7 @@ static void test_big(size_t fields, size_t value_n, const char *want, const char
 // ---- floods
 // --------------------------------------------------------------------------------------------------
 
-enum flood { RESETS, CONTINUATIONS, SETTINGS, PINGS, EMPTY_DATA, PRIORITIES, BAD_HEADS, UNKNOWN };
+enum flood { RESETS, CONTINUATIONS, SETTINGS, PINGS, EMPTY_DATA, PRIORITIES, BAD_HEADS, UNKNOWN, LONG_HEAD };
 
 static void flood_piece(struct buf *in, enum flood kind, size_t i, struct str head)
 {
@@ -430,6 +430,17 @@ static void flood_piece(struct buf *in, enum flood kind, size_t i, struct str he
     case PRIORITIES:
         frame(in, 2, 0, id, STR("\0\0\0\0\x10"));
         break;
+    case LONG_HEAD: { // 16 KiB each
+        CLEANUP(buf_done) struct buf fields;
+        buf_init(&fields, MIB);
+        buf_add(&fields, i == 0 ? head : STR(""));
+        while (fields.n + 128 <= HTTP2_BLOCK_MAX / 2) {
+            buf_add(&fields, STR("\0\1x\x7c"));
+            buf_pad(&fields, 'v', 124);
+        }
+        frame(in, i == 0 ? 1 : 9, i == 0 ? 1 : 0, 1, buf_str(&fields));
+        break;
+    }
     case UNKNOWN:
         frame(in, 0xbe, 0, 0, STR("x"));
         break;
@@ -516,6 +527,7 @@ int main(void)
     test_flood(RESETS, HTTP2_RESETS_BURST, "rapid reset (CVE-2023-44487)");
     test_flood(BAD_HEADS, HTTP2_RESETS_BURST + 1, "requests that must be reset (CVE-2025-8671)");
     test_flood(CONTINUATIONS, 1 + HTTP2_CONTINUATIONS_MAX, "CONTINUATION flood (CVE-2024-27316)");
+    test_flood(LONG_HEAD, 2, "a head that goes on and on");
     test_flood(SETTINGS, HTTP2_CHEAP_BURST - 1, "SETTINGS flood (CVE-2019-9515)");
     test_flood(PINGS, HTTP2_CHEAP_BURST - 1, "PING flood (CVE-2019-9512)");
     test_flood(EMPTY_DATA, HTTP2_CHEAP_BURST - 1, "empty DATA flood (CVE-2019-9518)");
