@@ -14,6 +14,10 @@ ANSWERS = {
     "/more-than-said": OK + b"Content-Length: 2\r\n\r\nhi" + SMUGGLED,
     "/less-than-said": OK + b"Content-Length: 200\r\n\r\nhi",
     "/switch": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nraw",
+    "/head-body": OK + b"Content-Length: %d\r\n\r\n" % len(SMUGGLED) + SMUGGLED,
+    "/no-content-body": b"HTTP/1.1 204 No Content\r\nContent-Length: %d\r\n\r\n" % len(SMUGGLED) + SMUGGLED,
+    "/not-modified-body": b"HTTP/1.1 304 Not Modified\r\nContent-Length: %d\r\n\r\n" % len(SMUGGLED) + SMUGGLED,
+    "/interim-flood": b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" * 100000 + OK + b"Content-Length: 2\r\n\r\nhi",
     "/header-bomb": OK + b"X-A: " + b"a" * (8 << 20) + b"\r\n\r\n",
     "/many-headers": OK + b"X: y\r\n" * 200000 + b"\r\n",
 }
