@@ -4,6 +4,8 @@
 
 #include "net/query.h"
 
+enum { METHOD_TEXT_MAX = 64 }; // of an overriding method; a longer one is none that a policy names
+
 bool request_is_for(const struct target *for_whom, bool tls, const struct http1_head *head)
 {
     uint16_t port = tls ? 443 : 80;
@@ -76,11 +78,47 @@ enum err_code request_facts(const struct conn *c, const struct snapshot *s, stru
     return ERR_OK;
 }
 
+// Whether the server may take `in` for a request of another method, which these headers name for those that
+// heed them; some APIs of great providers do.
+static bool is_override(struct str name)
+{
+    static const struct str names[] = {STR_INIT("X-HTTP-Method-Override"), STR_INIT("X-HTTP-Method"),
+                                       STR_INIT("X-Method-Override")};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (str_eq_ci(name, names[i]))
+            return true;
+    return false;
+}
+
+// The policy lets a request be what its method says, and also what it says it is really. The first that is
+// refused stays in *ret and *facts.
+static void decide_all(const struct conn *c, const struct snapshot *s, const struct incoming *in,
+                       struct request_facts *facts, struct decision *ret)
+{
+    decide_request(s, &c->facts, facts, ret);
+    for (size_t i = 0; i < in->head.headers_n && ret->verdict != VERDICT_DENY; i++) {
+        if (!is_override(in->head.headers[i].name))
+            continue;
+        char method[METHOD_TEXT_MAX];
+        struct str value = str_trim(in->head.headers[i].value);
+        size_t n = value.n < sizeof(method) ? value.n : sizeof(method);
+        for (size_t k = 0; k < n; k++) // as a server would: a lower-case name is no other method
+            method[k] = value.p[k] >= 'a' && value.p[k] <= 'z' ? (char)(value.p[k] - 0x20) : value.p[k];
+        const struct request_facts named = *facts;
+        facts->method = (struct str){method, n};
+        decide_request(s, &c->facts, facts, ret);
+        facts->method = named.method;
+        if (ret->verdict == VERDICT_DENY)
+            facts->method = value;
+    }
+}
+
 bool request_decide(struct conn *c, const struct target *t, const struct snapshot *s,
                     const struct incoming *in, struct decision *ret, struct buf *reason)
 {
-    decide_request(s, &c->facts, &in->facts, ret);
-    decision_reason(s, &c->facts, &in->facts, ret, reason);
+    struct request_facts facts = in->facts;
+    decide_all(c, s, in, &facts, ret);
+    decision_reason(s, &c->facts, &facts, ret, reason);
     bool allowed = ret->verdict != VERDICT_DENY;
     report_request(c, t, in->head.method, in->path, s, ret, buf_str(reason), allowed ? 0 : 403);
     return allowed;
