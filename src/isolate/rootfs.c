@@ -405,6 +405,46 @@ static enum err_code work_dir(struct build *b, struct err *e)
     return c == ERR_OK ? mnt_attach(r->workdir_fd, b->root, path + 1, e) : c;
 }
 
+static bool is_named(const struct rootfs_list *list, const char *path)
+{
+    char named[PATH_TEXT_MAX];
+    for (size_t i = 0; i < list->n; i++)
+        if (rootfs_normal(list->v[i], named, sizeof(named)) && strcmp(named, path) == 0)
+            return true;
+    return false;
+}
+
+// A socket of the host that lies in a folder which the sandbox shows would be a way out to whoever listens
+// there: no right of Landlock covers it, and a read-only mount does not keep anybody from connecting.
+// Something that is no socket is mounted over each.
+static enum err_code cover_socket(struct build *b, const char *path, struct err *e)
+{
+    CLEANUP(fd_close) int fd = -1;
+    CLEANUP(fd_close) int cover = -1;
+    struct stat st;
+    struct err absent;
+    if (is_named(&b->r->read_only, path) || is_named(&b->r->read_write, path) ||
+        mnt_open(b->root, path + 1, O_PATH | O_NOFOLLOW, &fd, &absent) != ERR_OK || fstat(fd, &st) != 0 ||
+        !S_ISSOCK(st.st_mode))
+        return ERR_OK;
+    enum err_code r = mnt_touch(b->base, "covered", e);
+    if (r == ERR_OK)
+        r = mnt_clone(b->base, "covered", false, &cover, e);
+    if (r == ERR_OK)
+        r = mnt_flags(cover, true, e);
+    return r == ERR_OK ? mnt_attach(cover, b->root, path + 1, e) : r;
+}
+
+static enum err_code cover_sockets(struct build *b, struct err *e)
+{
+    enum err_code r = ERR_OK;
+    char path[PATH_TEXT_MAX];
+    for (struct str rest = b->r->sockets, line; r == ERR_OK && str_line(&rest, &line);)
+        if (rootfs_normal(line, path, sizeof(path)) && path[1])
+            r = cover_socket(b, path, e);
+    return r;
+}
+
 static enum err_code fill(struct build *b, struct err *e)
 {
     enum err_code r = links_put(b, e);
@@ -420,7 +460,9 @@ static enum err_code fill(struct build *b, struct err *e)
         r = mnt_proc(b->root, e);
     if (r == ERR_OK)
         r = mnt_dev(b->root, e);
-    return r == ERR_OK && b->r->workdir_fd >= 0 ? work_dir(b, e) : r;
+    if (r == ERR_OK && b->r->workdir_fd >= 0)
+        r = work_dir(b, e);
+    return r == ERR_OK ? cover_sockets(b, e) : r;
 }
 
 // The host's tree: an empty root. A tree of the user's own: an overlay of it, /etc included.

@@ -28,7 +28,9 @@ struct rootfs {
     bool workdir_writable;
     uid_t uid; // who owns /tmp, /sandbox and what is created
     gid_t gid;
-    uint64_t scratch; // bytes of memory that private files may take
+    struct str sockets; // of the host, one path a line: those that the tree shows are covered, unless it
+                        // names them
+    uint64_t scratch;   // bytes of memory that private files may take
     const struct rootfs_file *etc;
     size_t etc_n;
 };

@@ -121,6 +121,7 @@ static enum err_code files(struct init *s, struct err *e)
                                 .uid = spec->nested ? 0 : spec->uid,
                                 .gid = spec->nested ? 0 : spec->gid,
                                 .scratch = spec->scratch,
+                                .sockets = spec->sockets,
                                 .etc = etc,
                                 .etc_n = ARRAY_LEN(etc)};
     if (r == ERR_OK)

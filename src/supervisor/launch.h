@@ -22,7 +22,7 @@ struct launch_opts {
 // What was worked out before the first process starts. Borrowed strings live in the arenas.
 struct plan {
     struct arena arena; // policy, lists
-    struct buf policy_text, passwd, group, resolv_conf, hosts, trust;
+    struct buf policy_text, passwd, group, resolv_conf, hosts, trust, sockets;
     struct policy *policy;
     struct init_spec spec;
     int workdir_fd; // its mount where it is handed over, else -1

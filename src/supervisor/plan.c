@@ -14,13 +14,13 @@
 #include "isolate/users.h"
 #include "net/host.h"
 
-enum { CONF_MAX = MIB, TRUST_MAX = 4 * MIB, ENV_ARENA = 8 * MIB };
+enum { CONF_MAX = MIB, SOCKETS_MAX = 4 * MIB, TRUST_MAX = 4 * MIB, ENV_ARENA = 8 * MIB };
 
 void plan_done(struct plan *p)
 {
     arena_done(&p->arena);
-    struct buf *const bufs[] = {&p->policy_text, &p->passwd, &p->group,
-                                &p->resolv_conf, &p->hosts,  &p->trust};
+    struct buf *const bufs[] = {&p->policy_text, &p->passwd, &p->group,  &p->resolv_conf,
+                                &p->hosts,       &p->trust,  &p->sockets};
     for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
         buf_done(bufs[i]);
     fd_close(&p->workdir_fd);
@@ -297,6 +297,28 @@ static enum err_code outside(struct plan *p, struct err *e)
     return r;
 }
 
+// The last word of each line of /proc/net/unix is where a socket is bound; behind '@' there is no file.
+static enum err_code sockets(struct plan *p, struct err *e)
+{
+    CLEANUP(fd_close) int fd = -1;
+    CLEANUP(buf_done) struct buf text = {};
+    enum err_code r = fd_open("/proc/self/net/unix", O_RDONLY, 0, &fd, e);
+    if (r == ERR_OK)
+        r = fd_read_all(fd, SOCKETS_MAX, &text, e);
+    if (r != ERR_OK)
+        return err_wrap(e, r, "the host's unix sockets");
+    buf_init(&p->sockets, SOCKETS_MAX);
+    for (struct str rest = buf_str(&text), line; str_line(&rest, &line);) {
+        ptrdiff_t at = str_find(line, '/');
+        if (at < 0)
+            continue;
+        buf_add(&p->sockets, str_from(line, (size_t)at));
+        buf_addc(&p->sockets, '\n');
+    }
+    p->spec.sockets = buf_str(&p->sockets);
+    return buf_check(&p->sockets, "the host's unix sockets", e);
+}
+
 enum err_code plan_new(const struct launch_opts *o, struct plan *ret, struct diags *diags, struct err *e)
 {
     *ret = (struct plan){.workdir_fd = -1};
@@ -314,6 +336,8 @@ enum err_code plan_new(const struct launch_opts *o, struct plan *ret, struct dia
         r = environment(o, ret, &u, e);
     if (r == ERR_OK)
         r = outside(ret, e);
+    if (r == ERR_OK)
+        r = sockets(ret, e);
     ret->spec.limits = o->limits;
     ret->spec.tty = o->tty;
     ret->spec.hostname = str_of(o->name);

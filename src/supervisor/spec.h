@@ -19,6 +19,7 @@ struct init_spec {
     struct str root;                   // a tree of the user's own; empty: the host's
     struct str workdir;                // absolute, normal; empty: the sandbox's own /sandbox
     struct str hostname, passwd, group, hosts, resolv_conf;
+    struct str sockets;  // of the host: paths that somebody listens at or did, one a line
     struct cidr *ranges; // captured besides the synthetic addresses
     size_t ranges_n;
     bool workdir_writable;

@@ -18,6 +18,7 @@ static struct init_spec sample(void)
                               .group = STR("g"),
                               .hosts = STR("o"),
                               .resolv_conf = STR("r"),
+                              .sockets = STR("/s\n"),
                               .ranges = ranges,
                               .ranges_n = 2,
                               .workdir_writable = true,
@@ -53,7 +54,7 @@ static void test_round(void)
            "lists, with empty words and NUL bytes");
     tap_ok(str_eq(got.root, s.root) && str_eq(got.workdir, s.workdir) && str_eq(got.hostname, s.hostname) &&
                str_eq(got.passwd, s.passwd) && str_eq(got.group, s.group) && str_eq(got.hosts, s.hosts) &&
-               str_eq(got.resolv_conf, s.resolv_conf),
+               str_eq(got.resolv_conf, s.resolv_conf) && str_eq(got.sockets, s.sockets),
            "texts");
     tap_ok(got.uid == 7 && got.gid == 8 && got.scratch == s.scratch && got.limits.cpu_milli == 3 &&
                got.workdir_writable && !got.workdir_handed && got.nested && !got.landlock_hard && got.tty &&
