@@ -16,6 +16,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -26,6 +27,7 @@ enum {
     CMDLINE_BYTES = 8 * KIB, // of an argument vector that is looked at
     TRIES = 3,               // at a process that changes while it is looked at; ours
     PATH_TEXT = 200,         // of a path in a message
+    INFO_BYTES = 512,        // of a socket's fdinfo
 };
 
 #define PATH_FMT(s) (int)((s).n < PATH_TEXT ? (s).n : PATH_TEXT), (s).p
@@ -174,12 +176,47 @@ static int proc_dir(uint32_t pid)
     return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-enum answer { ANSWER_NO, ANSWER_YES, ANSWER_UNKNOWN };
+enum answer { ANSWER_NO, ANSWER_YES, ANSWER_UNKNOWN, ANSWER_IN_FLIGHT }; // the last that is true counts
 
 // What cannot be looked at may hold anything; only a process that has ended holds nothing.
 static enum answer gone_or_unknown(void)
 {
     return errno == ENOENT || errno == ESRCH ? ANSWER_NO : ANSWER_UNKNOWN;
+}
+
+static bool read_small(int proc_fd, const char *name, char *out, size_t size, size_t *ret)
+{
+    CLEANUP(fd_close) int fd = openat(proc_fd, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    size_t n = 0;
+    while (n < size) {
+        ssize_t got = read(fd, out + n, size - n);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        n += (size_t)got;
+    }
+    *ret = n;
+    return true;
+}
+
+// Whether descriptors lie unread in a unix socket, by its fdinfo: any of them may be the one that is looked
+// for. A socket that is in flight itself is in one that somebody holds.
+static bool carries(int dir_fd, const char *number)
+{
+    char path[32], b[INFO_BYTES];
+    size_t n = 0;
+    (void)snprintf(path, sizeof(path), "../fdinfo/%.15s", number);
+    if (!read_small(dir_fd, path, b, sizeof(b), &n))
+        return false; // closed meanwhile
+    for (struct str rest = {b, n}, line; str_line(&rest, &line);) {
+        uint64_t count;
+        if (str_skip(&line, STR("scm_fds:")))
+            return !str_u64(str_trim(line), UINT32_MAX, &count) || count > 0;
+    }
+    return false; // of another family
 }
 
 // Whether a table of descriptors has the socket. `want` is "socket:[inode]".
@@ -193,13 +230,16 @@ static enum answer table_holds(int task_fd, struct str want)
         return a;
     }
     enum answer found = ANSWER_NO;
-    for (const struct dirent *d; found == ANSWER_NO && (d = readdir(dir));) {
+    for (const struct dirent *d; found != ANSWER_IN_FLIGHT && (d = readdir(dir));) {
         char link[64];
         ssize_t n = d->d_name[0] == '.' ? 0 : readlinkat(dirfd(dir), d->d_name, link, sizeof(link));
-        if (n < 0)
-            found = gone_or_unknown();
-        else if (str_eq((struct str){link, (size_t)n}, want))
-            found = ANSWER_YES;
+        struct str to = {link, n > 0 ? (size_t)n : 0};
+        enum answer a = n < 0 ? gone_or_unknown() : ANSWER_NO;
+        if (str_eq(to, want))
+            a = ANSWER_YES;
+        else if (str_starts(to, STR("socket:")) && carries(dirfd(dir), d->d_name))
+            a = ANSWER_IN_FLIGHT;
+        found = a > found ? a : found;
     }
     (void)closedir(dir);
     return found;
@@ -216,20 +256,20 @@ static bool same_table(uint32_t pid, uint32_t tid)
 static enum answer holds(int proc_fd, uint32_t pid, struct str want)
 {
     enum answer found = table_holds(proc_fd, want);
-    int fd = found == ANSWER_NO ? openat(proc_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int fd = openat(proc_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (!dir) {
-        if (found == ANSWER_NO)
-            found = gone_or_unknown();
+        enum answer a = gone_or_unknown();
         fd_close(&fd);
-        return found;
+        return a > found ? a : found;
     }
-    for (const struct dirent *d; found == ANSWER_NO && (d = readdir(dir));) {
+    for (const struct dirent *d; found < ANSWER_UNKNOWN && (d = readdir(dir));) {
         uint32_t tid;
         if (!is_pid(d->d_name, &tid) || same_table(pid, tid))
             continue;
         CLEANUP(fd_close) int task_fd = openat(dirfd(dir), d->d_name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        found = task_fd < 0 ? gone_or_unknown() : table_holds(task_fd, want);
+        enum answer a = task_fd < 0 ? gone_or_unknown() : table_holds(task_fd, want);
+        found = a > found ? a : found;
     }
     (void)closedir(dir);
     return found;
@@ -249,7 +289,8 @@ static void insert(struct holders *h, uint32_t pid)
     h->pids[at] = pid;
 }
 
-// Every process of the sandbox but ourselves, who are pid 1.
+// Every process of the sandbox but ourselves, who are pid 1. ERR_UNAVAILABLE, after a moment: a descriptor is
+// on its way between two of them.
 static enum err_code find_holders(uint32_t inode, struct holders *h, struct err *e)
 {
     char want[40];
@@ -269,6 +310,9 @@ static enum err_code find_holders(uint32_t inode, struct holders *h, struct err 
             continue;
         if (answer == ANSWER_UNKNOWN)
             r = err_set(e, ERR_DENIED, "failed to resolve peer binary: PID %u cannot be looked at", pid);
+        else if (answer == ANSWER_IN_FLIGHT)
+            r = err_set(e, ERR_UNAVAILABLE,
+                        "ambiguous shared socket ownership: PID %u has not taken what was sent to it", pid);
         else if (h->n == IDENTITY_HOLDERS_MAX)
             r = err_set(e, ERR_DENIED, "inode %u is held by more than %d processes", inode,
                         IDENTITY_HOLDERS_MAX);
@@ -276,25 +320,10 @@ static enum err_code find_holders(uint32_t inode, struct holders *h, struct err 
             insert(h, pid);
     }
     (void)closedir(proc);
+    const struct timespec a_moment = {.tv_nsec = 2'000'000};
+    if (r == ERR_UNAVAILABLE)
+        (void)nanosleep(&a_moment, NULL);
     return r;
-}
-
-static bool read_small(int proc_fd, const char *name, char *out, size_t size, size_t *ret)
-{
-    CLEANUP(fd_close) int fd = openat(proc_fd, name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    size_t n = 0;
-    while (n < size) {
-        ssize_t got = read(fd, out + n, size - n);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            break;
-        n += (size_t)got;
-    }
-    *ret = n;
-    return true;
 }
 
 // Field `want` (from 3, behind the command's name) of /proc/PID/stat: 4 is the parent, 22 the start time.
