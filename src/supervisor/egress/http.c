@@ -81,6 +81,34 @@ static bool is_h2c_upgrade(const struct http1_head *head)
            http1_get(head, STR("HTTP2-Settings"), &ignored);
 }
 
+// Whether the request asks to go on in TLS (RFC 2817) or in another HTTP: requests would follow that nobody
+// decides on.
+static bool is_hiding_upgrade(const struct http1_head *head)
+{
+    static const struct str hiding[] = {STR_INIT("tls"), STR_INIT("ssl"), STR_INIT("http"), STR_INIT("h2"),
+                                        STR_INIT("h3")};
+    for (size_t i = 0; i < head->headers_n; i++) {
+        struct str rest = head->headers[i].value, token;
+        if (!str_eq_ci(head->headers[i].name, STR("Upgrade")))
+            continue;
+        while (str_split(&rest, ',', &token)) {
+            token = str_trim(token);
+            for (size_t k = 0; k < ARRAY_LEN(hiding); k++)
+                if (token.n >= hiding[k].n && str_eq_ci(str_head(token, hiding[k].n), hiding[k]))
+                    return true;
+        }
+    }
+    return false;
+}
+
+static void refuse_upgrade(struct http_session *h, const struct http1_head *head, const char *detail)
+{
+    struct denial deny = {.status = 403, .error = "unsupported_l7_protocol"};
+    (void)snprintf(deny.detail, sizeof(deny.detail), "%s", detail);
+    answer_denial(h->c, h->client, &deny);
+    report_denial(h->c, h->target, head->method, STR(""), &deny);
+}
+
 static void refuse_rules(struct http_session *h, const struct snapshot *s, const struct incoming *in,
                          const struct decision *d, struct str reason)
 {
@@ -149,11 +177,12 @@ static void serve_request(struct http_session *h, struct incoming *in, const str
         return;
     }
     if (is_h2c_upgrade(&in->head)) {
-        struct denial deny = {.status = 403, .error = "unsupported_l7_protocol"};
-        (void)snprintf(deny.detail, sizeof(deny.detail),
+        refuse_upgrade(h, &in->head,
                        "HTTP/2 cleartext upgrade (h2c) is not supported for L7-inspected endpoints");
-        answer_denial(h->c, h->client, &deny);
-        report_denial(h->c, h->target, in->head.method, STR(""), &deny);
+        return;
+    }
+    if (is_hiding_upgrade(&in->head)) {
+        refuse_upgrade(h, &in->head, "an upgrade to TLS or to another version of HTTP is not supported");
         return;
     }
     if (request_facts(h->c, s, in, &e) != ERR_OK) {
