@@ -155,7 +155,9 @@ enum err_code mnt_mkdirs(int root, const char *path, mode_t mode, const struct r
         sofar[n] = '\0';
         bool is_new = mkdirat(at, name, mode) == 0;
         if (!is_new && errno != EEXIST) {
+            int why = errno;
             bool there = faccessat(at, name, F_OK, 0) == 0;
+            errno = why;
             if (!there)
                 return failed(e, "make the folder", path);
         }
