@@ -29,7 +29,7 @@ static void write_until_killed(const struct place *p, unsigned round, int pipe_f
 {
     struct store *st = place_open(p);
     struct err err = {};
-    for (uint32_t i = 1; st; i++) {
+    for (uint32_t i = 1;; i++) {
         char a[32], b[32];
         uint64_t v[3];
         size_t failed;
@@ -98,7 +98,7 @@ static void test_kill(void)
     }
     tap_ok(ok, "killed %d times, each behind an acknowledged write (seed %u)", ROUNDS, first);
     st = place_open(&p); // recovers what the last one left
-    for (unsigned r = 0; ok && st && r < ROUNDS; r++)
+    for (unsigned r = 0; ok && r < ROUNDS; r++)
         for (uint32_t i = 1; i <= last[r] + 1; i++) { // one more: done, but not yet said
             char a[32], b[32];
             bool has_a = has(st, name_of(a, r, i, 'a')), has_b = has(st, name_of(b, r, i, 'b'));
@@ -109,11 +109,9 @@ static void test_kill(void)
     CLEANUP(arena_done) struct arena a;
     arena_init(&a, 64 * KIB);
     struct store_object o = {};
-    tap_ok(ok && st && lost == 0, "each of %llu acknowledged writes is there",
-           (unsigned long long)acknowledged);
-    tap_ok(ok && st && torn == 0, "no write is there by half");
-    tap_ok(ok && st && store_get(st, STR("thing"), STR("count"), &a, &o, &err) == ERR_OK &&
-               o.version == there + 1,
+    tap_ok(ok && lost == 0, "each of %llu acknowledged writes is there", (unsigned long long)acknowledged);
+    tap_ok(ok && torn == 0, "no write is there by half");
+    tap_ok(ok && store_get(st, STR("thing"), STR("count"), &a, &o, &err) == ERR_OK && o.version == there + 1,
            "an update went with each (%llu)", (unsigned long long)there);
     store_free(st);
     place_done(&p);
@@ -186,7 +184,7 @@ static void test_full(void)
     bool ok = ballast(extra, 512 * KIB);
     struct store *st = place_open(&p);
     unsigned n = fill(st, 0, &r, &err);
-    tap_ok(ok && st && n > 10 && r == ERR_LIMIT && strstr(err.msg, p.file) &&
+    tap_ok(ok && n > 10 && r == ERR_LIMIT && strstr(err.msg, p.file) &&
                strstr(err.msg, "the disk is full; nothing acknowledged is lost, free some space"),
            "full: an error with the path and what to do, behind %u writes", n);
     tap_ok(count(st, n + 1) == n,
@@ -197,7 +195,7 @@ static void test_full(void)
     tap_ok(more > n + 5 && r == ERR_LIMIT, "space is back: it works again as it is, %u writes", more - n);
     store_free(st);
     st = place_open(&p);
-    tap_ok(st && count(st, more + 1) == more, "reopened on a full disk: all %u are there", more);
+    tap_ok(count(st, more + 1) == more, "reopened on a full disk: all %u are there", more);
     store_free(st);
 
     char other[120];
@@ -246,7 +244,7 @@ static void test_two(void)
     store_free(st); // no connection crosses a fork
     pid_t pid = fork();
     st = place_open(&p);
-    int conflicts = st ? count_up(st, 200) : -1;
+    int conflicts = count_up(st, 200);
     if (pid == 0) {
         store_free(st);
         _exit(conflicts < 0);

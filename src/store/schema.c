@@ -26,9 +26,7 @@ static int64_t checksum(const char *text)
     uint64_t h = 0xcbf29ce484222325;
     for (; *text; text++)
         h = (h ^ (unsigned char)*text) * 0x100000001b3;
-    int64_t ret;
-    memcpy(&ret, &h, sizeof(ret));
-    return ret;
+    return (int64_t)h; // the same bits, as gcc and clang define it
 }
 
 // What is recorded must be the beginning of `list`. *ret becomes the number of applied ones.
@@ -104,7 +102,5 @@ enum err_code schema_apply(const char *path, sqlite3 *db, const struct migration
     r = bring_up(path, db, list, n, reterr);
     if (r == ERR_OK)
         r = db_exec(path, db, "COMMIT", reterr);
-    if (r != ERR_OK && !sqlite3_get_autocommit(db)) // some errors have rolled back by themselves
-        (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     return r;
 }

@@ -14,7 +14,8 @@ struct migration {
 extern const struct migration schema_migrations[];
 extern const size_t schema_n;
 
-// Applies what is missing in one transaction: all of it or nothing. ERR_PRECONDITION: the file knows a newer
+// Applies what is missing in one transaction: all of it or nothing. On
+// failure the caller closes `db`, which rolls back. ERR_PRECONDITION: the file knows a newer
 // version, or applied another text than ours.
 enum err_code schema_apply(const char *path, sqlite3 *db, const struct migration *list, size_t n,
                            struct err *reterr) NONNULL;

@@ -50,7 +50,7 @@ static enum err_code private_file(const char *path, const char *folder, struct e
     CLEANUP(fd_close) int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd >= 0) {
         CLEANUP(fd_close) int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fchmod(fd, 0600) < 0 || dir < 0 || fsync(dir) < 0) // whatever the umask; a name that survives
+        if (dir < 0 || fsync(dir) < 0) // a name that survives
             return err_set(reterr, fd_code(errno), "make '%s': %s", path, fd_strerror(errno));
         return ERR_OK;
     }

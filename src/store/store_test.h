@@ -33,12 +33,15 @@ static inline void place_done(struct place *p)
     (void)nftw(p->folder, place_remove, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-static inline struct store *place_open(const struct place *p)
+__attribute__((returns_nonnull)) static inline struct store *place_open(const struct place *p)
 {
     struct store *st = NULL;
     struct err err = {};
-    if (store_open(str_of(p->file), &st, &err) != ERR_OK)
-        tap_note("open: %s", err.msg);
+    if (store_open(str_of(p->file), &st, &err) != ERR_OK) {
+        printf("Bail out! open: %s\n", err.msg); // nothing can be shown without
+        exit(1);
+    }
+    assert(st);
     return st;
 }
 
