@@ -7,7 +7,7 @@ static const struct unbuilt {
     const char *path, *alias;
     const char *leaves; // names of its subcommands without subcommands of their own, with blanks between
 } unbuilts[] = {
-    {"sandbox", "sb", "create get list delete stop start exec connect upload download ssh-config"},
+    {"sandbox", "sb", "stop start exec connect upload download ssh-config"},
     {"sandbox provider", "", "list attach detach"},
     {"forward", "fwd", "start stop list service"},
     {"service", "svc", "expose list get delete"},
@@ -20,9 +20,7 @@ static const struct unbuilt {
     {"provider refresh", "", "status configure rotate delete"},
     {"workspace", "ws", "create get list delete"},
     {"workspace member", "", "add remove list"},
-    {"gateway", "gw", "add remove login logout select info list"},
-    {"status", "", ""},
-    {"whoami", "", ""},
+    {"gateway", "gw", "add remove login logout select list"},
     {"inference", "", "set update get delete"},
     {"doctor", "dr", "check"},
     {"term", "", ""},
@@ -89,7 +87,32 @@ static const struct command policy_command = {
     COMMAND_TABLE(subs, policy_subs),
 };
 
-static const struct command *const root_subs[] = {&policy_command, &completions_command};
+static const struct command *const gateway_subs[] = {&gateway_info_command};
+
+static const struct command gateway_command = {
+    .name = "gateway",
+    .alias = "gw",
+    .section = "GATEWAY COMMANDS",
+    .about = "Ask the gateway about itself",
+    .text = "The gateway is the one of --gateway-endpoint, else of OPENSHELL_GATEWAY_ENDPOINT, else the one "
+            "that listens on the user's own socket (openshell-gateway --help).",
+    COMMAND_TABLE(subs, gateway_subs),
+};
+
+static const struct command *const sandbox_subs[] = {&sandbox_create_command, &sandbox_get_command,
+                                                     &sandbox_list_command, &sandbox_delete_command};
+
+static const struct command sandbox_command = {
+    .name = "sandbox",
+    .alias = "sb",
+    .section = "SANDBOX COMMANDS",
+    .about = "Start, show and end sandboxes",
+    .text = "A gateway runs them (openshell-gateway --help).",
+    COMMAND_TABLE(subs, sandbox_subs),
+};
+
+static const struct command *const root_subs[] = {&sandbox_command, &policy_command, &gateway_command,
+                                                  &status_command,  &whoami_command, &completions_command};
 
 static const struct example root_examples[] = {
     {"Find mistakes in a policy", "openshell policy check policy.yaml"},

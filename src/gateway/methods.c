@@ -1,0 +1,98 @@
+#include "gateway/methods.h"
+
+#include "gateway/caller.h"
+#include "openshell.pb-c.h"
+
+// protobuf-c's strings are char *, and packing only reads them.
+static char *text(const char *s)
+{
+    return (char *)(uintptr_t)s;
+}
+
+static enum err_code do_health(struct rpc_request *r, const ProtobufCMessage *in, ProtobufCMessage **ret,
+                               struct err *reterr)
+{
+    (void)in; // it has no fields
+    Openshell__V1__HealthResponse *out = arena_new(rpc_request_arena(r), Openshell__V1__HealthResponse);
+    if (!out)
+        return arena_limit(rpc_request_arena(r), "an answer", reterr);
+    openshell__v1__health_response__init(out);
+    out->status = OPENSHELL__V1__SERVICE_STATUS__SERVICE_STATUS_HEALTHY;
+    out->version = text(OPENSHELL_VERSION);
+    *ret = &out->base;
+    return ERR_OK;
+}
+
+// The one driver: processes of openshell-sandbox on this machine.
+static bool add_driver(struct arena *a, Openshell__V1__GetGatewayInfoResponse *out)
+{
+    Openshell__V1__ComputeDriverInfo **list = arena_newn(a, Openshell__V1__ComputeDriverInfo *, 1),
+                                     *d = arena_new(a, Openshell__V1__ComputeDriverInfo);
+    Openshell__V1__ComputeDriverCapabilities *c = arena_new(a, Openshell__V1__ComputeDriverCapabilities);
+    if (!list || !d || !c)
+        return false;
+    openshell__v1__compute_driver_info__init(d);
+    openshell__v1__compute_driver_capabilities__init(c);
+    c->driver_name = d->name = text("local");
+    c->driver_version = text(OPENSHELL_VERSION);
+    d->capabilities = c;
+    list[0] = d;
+    out->compute_drivers = list;
+    out->n_compute_drivers = 1;
+    return true;
+}
+
+static enum err_code do_info(struct rpc_request *r, const ProtobufCMessage *in, ProtobufCMessage **ret,
+                             struct err *reterr)
+{
+    (void)in; // it has no fields
+    Openshell__V1__GetGatewayInfoResponse *out = arena_new(rpc_request_arena(r),
+                                                           Openshell__V1__GetGatewayInfoResponse);
+    if (!out)
+        return arena_limit(rpc_request_arena(r), "an answer", reterr);
+    openshell__v1__get_gateway_info_response__init(out);
+    out->status = OPENSHELL__V1__SERVICE_STATUS__SERVICE_STATUS_HEALTHY;
+    out->gateway_version = text(OPENSHELL_VERSION);
+    const struct services *services = rpc_request_ctx(r);
+    if (services->sandboxes && !add_driver(rpc_request_arena(r), out))
+        return arena_limit(rpc_request_arena(r), "an answer", reterr);
+    *ret = &out->base;
+    return ERR_OK;
+}
+
+// Roles and scopes are what caller_check() grants: without a role policy every user that is served may do
+// everything (reference: gateway 2.2).
+static enum err_code do_user(struct rpc_request *r, const ProtobufCMessage *in, ProtobufCMessage **ret,
+                             struct err *reterr)
+{
+    (void)in; // it has no fields
+    struct arena *a = rpc_request_arena(r);
+    const struct caller *c = rpc_request_principal(r);
+    Openshell__V1__GetCurrentUserResponse *out = arena_new(a, Openshell__V1__GetCurrentUserResponse);
+    char **roles = arena_newn(a, char *, 2), **scopes = arena_newn(a, char *, 1);
+    if (!out || !roles || !scopes)
+        return arena_limit(a, "an answer", reterr);
+    openshell__v1__get_current_user_response__init(out);
+    out->subject = text(c->subject); // both live as long as the request
+    out->display_name = text(c->name);
+    roles[0] = text("openshell-user");
+    roles[1] = text("openshell-admin");
+    out->roles = roles;
+    out->n_roles = 2;
+    scopes[0] = text("openshell:all");
+    out->scopes = scopes;
+    out->n_scopes = 1;
+    out->identity_provider = text("unix_socket");
+    *ret = &out->base;
+    return ERR_OK;
+}
+
+const struct rpc_handler gateway_handlers[RPC_METHODS] = {
+    [RPC_OPEN_SHELL_HEALTH] = {.unary = do_health},
+    [RPC_OPEN_SHELL_GET_CURRENT_USER] = {.unary = do_user},
+    [RPC_OPEN_SHELL_GET_GATEWAY_INFO] = {.unary = do_info},
+    [RPC_OPEN_SHELL_CREATE_SANDBOX] = {.unary = method_create_sandbox},
+    [RPC_OPEN_SHELL_GET_SANDBOX] = {.unary = method_get_sandbox},
+    [RPC_OPEN_SHELL_LIST_SANDBOXES] = {.unary = method_list_sandboxes},
+    [RPC_OPEN_SHELL_DELETE_SANDBOX] = {.unary = method_delete_sandbox},
+};

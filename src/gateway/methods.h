@@ -1,0 +1,20 @@
+// gateway/methods.h: the methods that this gateway serves. The others answer UNIMPLEMENTED with their name.
+#pragma once
+#include "gateway/sandboxes.h"
+#include "rpc/serve.h"
+
+// What rpc_request_ctx() is for handlers.
+struct services {
+    struct sandboxes *sandboxes; // NULL: there is no openshell-sandbox
+};
+
+enum err_code method_create_sandbox(struct rpc_request *r, const ProtobufCMessage *in, ProtobufCMessage **ret,
+                                    struct err *reterr) NONNULL;
+enum err_code method_get_sandbox(struct rpc_request *r, const ProtobufCMessage *in, ProtobufCMessage **ret,
+                                 struct err *reterr) NONNULL;
+enum err_code method_list_sandboxes(struct rpc_request *r, const ProtobufCMessage *in, ProtobufCMessage **ret,
+                                    struct err *reterr) NONNULL;
+enum err_code method_delete_sandbox(struct rpc_request *r, const ProtobufCMessage *in, ProtobufCMessage **ret,
+                                    struct err *reterr) NONNULL;
+
+extern const struct rpc_handler gateway_handlers[RPC_METHODS];

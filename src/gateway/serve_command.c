@@ -1,0 +1,205 @@
+// The gateway's process: one loop with the server, and three signals.
+//
+// SIGTERM or SIGINT: no new connections; calls in flight go on for at most DRAIN_MS, then everything ends. A
+// second signal ends everything at once.
+#include <signal.h>
+#include <unistd.h>
+
+#include "cmd/report.h"
+#include "gateway/caller.h"
+#include "gateway/commands.h"
+#include "gateway/methods.h"
+#include "rpc/local.h"
+
+enum { OPT_SOCKET, OPT_PROGRAM, OPT_LOG_LEVEL };
+enum { DRAIN_MS = 10'000 }; // ours: below what service managers wait before they kill (systemd: 90 s)
+
+static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
+
+static const struct opt serve_opts[] = {
+    [OPT_SOCKET] = {.name = "socket",
+                    .type = OPT_PATH,
+                    .value = "PATH",
+                    .help = "The Unix socket to listen on, instead of the user's own place"},
+    [OPT_PROGRAM] =
+        {.name = "sandbox-program",
+         .type = OPT_PATH,
+         .value = "PATH",
+         .help = "The openshell-sandbox to run sandboxes with, instead of the one beside this program"},
+    [OPT_LOG_LEVEL] = {.name = "log-level",
+                       .type = OPT_ENUM,
+                       .value = "LEVEL",
+                       .values = levels,
+                       .def = "info",
+                       .env = "OPENSHELL_LOG_LEVEL",
+                       .help = "What to tell on standard error"},
+};
+
+static const struct example serve_examples[] = {
+    {"For this user", "openshell-gateway"},
+    {"Elsewhere, and ask it",
+     "openshell-gateway --socket /tmp/gw.sock & openshell status --gateway-endpoint unix:///tmp/gw.sock"},
+};
+
+struct gateway {
+    struct services services; // first: what handlers see of it
+    uv_loop_t loop;
+    uv_signal_t signals[2];
+    uv_timer_t drain;
+    struct rpc_server *server;
+    struct log *log;
+    bool draining, stopping;
+};
+
+static void on_stopped(void *ctx)
+{
+    struct gateway *g = ctx;
+    for (size_t i = 0; i < ARRAY_LEN(g->signals); i++)
+        uv_close((uv_handle_t *)&g->signals[i], NULL);
+    uv_close((uv_handle_t *)&g->drain, NULL);
+    if (g->services.sandboxes)
+        sandboxes_kill(g->services.sandboxes);
+}
+
+static void stop(void *ctx)
+{
+    struct gateway *g = ctx;
+    if (g->stopping)
+        return;
+    g->stopping = true;
+    rpc_server_stop(g->server, on_stopped);
+}
+
+static void on_drain_end(uv_timer_t *timer)
+{
+    struct gateway *g = timer->data;
+    log_warning(g->log, "gateway.drain-timeout", LOG_U64("connections", rpc_server_conns(g->server)));
+    stop(g);
+}
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+    struct gateway *g = handle->data;
+    if (g->draining) {
+        stop(g);
+        return;
+    }
+    g->draining = true;
+    log_info(g->log, "gateway.drain", LOG_I64("signal", signum),
+             LOG_U64("connections", rpc_server_conns(g->server)));
+    (void)uv_timer_start(&g->drain, on_drain_end, DRAIN_MS, 0); // fails only for want of a callback
+    rpc_server_drain(g->server, stop);
+}
+
+// Handles of a loop that is about to run; what fails here ends the process, so nothing is taken back.
+static enum err_code prepare(struct gateway *g, const char *path, struct err *reterr)
+{
+    static const int signums[] = {SIGTERM, SIGINT};
+    int failed = uv_loop_init(&g->loop);
+    if (failed == 0)
+        failed = uv_timer_init(&g->loop, &g->drain);
+    g->drain.data = g;
+    for (size_t i = 0; failed == 0 && i < ARRAY_LEN(g->signals); i++) {
+        failed = uv_signal_init(&g->loop, &g->signals[i]);
+        g->signals[i].data = g;
+        if (failed == 0)
+            failed = uv_signal_start(&g->signals[i], on_signal, signums[i]);
+    }
+    if (failed != 0)
+        return err_set(reterr, ERR_LIMIT, "no event loop: %s", uv_strerror(failed));
+    const struct rpc_server_opts opts = {.loop = &g->loop,
+                                         .log = g->log,
+                                         .config = RPC_CONFIG_SERVER,
+                                         .handlers = gateway_handlers,
+                                         .ctx = g,
+                                         .admit = caller_admit};
+    enum err_code r = rpc_server_new(&opts, &g->server, reterr);
+    if (r == ERR_OK)
+        r = rpc_server_listen_unix(g->server, path, reterr);
+    return r;
+}
+
+// openshell-sandbox: what was named, else the one beside this program, if there is one.
+static bool find_program(const struct args *a, char dst[static SANDBOX_DIR_SIZE])
+{
+    const char *given = args_value(a, &serve_opts[OPT_PROGRAM]);
+    if (given)
+        return str_cstr(str_of(given), dst, SANDBOX_DIR_SIZE);
+    size_t n = SANDBOX_DIR_SIZE - 1;
+    if (uv_exepath(dst, &n) != 0)
+        return false;
+    char *slash = strrchr(dst, '/');
+    size_t left = slash ? SANDBOX_DIR_SIZE - (size_t)(slash + 1 - dst) : 0;
+    return left > 0 && snprintf(slash + 1, left, "openshell-sandbox") < (int)left && access(dst, X_OK) == 0;
+}
+
+// The socket is ours by now, so that no living gateway uses the folder beside it.
+static enum err_code prepare_sandboxes(struct gateway *g, const struct args *a, const char *socket,
+                                       struct err *reterr)
+{
+    char program[SANDBOX_DIR_SIZE], dir[SANDBOX_DIR_SIZE];
+    if (!find_program(a, program))
+        return ERR_OK; // without one there is no driver, and it is not listed
+    if (access(program, X_OK) != 0)
+        return err_set(reterr, ERR_NOT_FOUND, "--sandbox-program %s is no program", program);
+    (void)snprintf(dir, sizeof(dir), "%s.d", socket); // a socket's path is short
+    enum err_code r = sandboxes_new(dir, program, &g->services.sandboxes, reterr);
+    if (r == ERR_OK)
+        sandboxes_attach(g->services.sandboxes, g->server, &g->loop);
+    return r;
+}
+
+static int serve_run(struct cli *cli, const struct args *a)
+{
+    char path[LOCAL_PATH_SIZE];
+    struct err err = {};
+    const char *given = args_value(a, &serve_opts[OPT_SOCKET]);
+    const struct local_env env = local_env();
+    enum err_code r = ERR_OK;
+    if (!given)
+        r = local_socket(&env, path, &err);
+    else if (!str_cstr(str_of(given), path, sizeof(path)) || !given[0])
+        r = err_set(&err, ERR_INVALID, "the path of a socket has 1 to %d bytes", LOCAL_PATH_SIZE - 1);
+    if (r != ERR_OK)
+        return report(cli, err.msg, "no place for the socket; name one with --socket PATH");
+    (void)log_level_parse(str_of(args_value(a, &serve_opts[OPT_LOG_LEVEL])), &cli->log.level); // an enum's
+    cli->log.time = true;
+    static struct gateway g; // libuv's handles are in it, and a failure leaves them to the process's end
+    g.log = &cli->log;
+    if (local_make_dir(path, env.uid, &err) != ERR_OK || prepare(&g, path, &err) != ERR_OK)
+        return report(cli, err.msg, "cannot listen on %s", path);
+    if (prepare_sandboxes(&g, a, path, &err) != ERR_OK)
+        return report(cli, err.msg, "cannot run sandboxes");
+    log_info(g.log, "gateway.ready", LOG_STR("socket", str_of(path)),
+             LOG_WORD("version", STR(OPENSHELL_VERSION)));
+    (void)uv_run(&g.loop, UV_RUN_DEFAULT); // until no handle is left
+    sandboxes_free(g.services.sandboxes);
+    rpc_server_free(g.server);
+    g.server = NULL;
+    int left = uv_loop_close(&g.loop);
+    log_info(g.log, "gateway.end");
+    return left == 0 ? 0 : report(cli, uv_strerror(left), "the event loop did not end as it should");
+}
+
+static const struct command root_command = {
+    .name = "openshell-gateway",
+    .alias = "",
+    .about = "Serve the OpenShell interface to one user, on a Unix socket",
+    .text =
+        "Without --socket it listens on $XDG_RUNTIME_DIR/openshell/gateway.sock, where the openshell "
+        "command looks for it; without that variable on /run/openshell/gateway.sock for root, else in "
+        "$XDG_STATE_HOME/openshell or ~/.local/state/openshell. Only the user that started it may call "
+        "it.\n\n"
+        "It runs sandboxes as processes of openshell-sandbox on this machine. They live in its memory: when "
+        "it ends, for whatever reason, they end too, and the next one knows nothing of them. Methods that "
+        "are not built answer UNIMPLEMENTED with their name.\n\n"
+        "SIGTERM ends it when the calls in flight have ended, at the latest after 10 seconds.",
+    COMMAND_TABLE(opts, serve_opts),
+    COMMAND_TABLE(examples, serve_examples),
+    .run = serve_run,
+};
+
+const struct command *gateway_root(void)
+{
+    return &root_command;
+}
