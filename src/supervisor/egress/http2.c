@@ -12,6 +12,7 @@
 #include "supervisor/egress/egress.h"
 
 enum {
+    THROWN_MAX = 64 * KIB, // of a refused request, before it is reset; ours
     LEG_OUT = 16 * KIB,
     LEG_OUT_MAX = 256 * KIB,
     LEG_READS = 8,
@@ -27,6 +28,7 @@ struct call {
     bool answered; // the head that counts went to the client
     bool done;     // and the end, too
     int64_t moved_ns;
+    size_t thrown; // bytes of a request that was refused
 };
 
 struct leg {
@@ -119,7 +121,10 @@ static void answer(struct pair *p, struct call *k, unsigned status, struct str p
         call_fail(p, k, &e);
         return;
     }
-    if (!k->asked) // what is still to come of the request is not for anybody
+    // What is still to come of the request is thrown away (on_client_data). A reset at once would be within
+    // RFC 9113 section 8.1, but clients that were about to send their last byte take it for a failure and
+    // never read the answer. Where the connection ends, it cannot wait for that.
+    if (!k->asked && p->leaving)
         http2_reset_when_sent(p->client.h, k->down);
 }
 
@@ -241,6 +246,8 @@ static void on_client_data(void *ctx, int32_t id, struct str bytes)
     struct err e;
     if (!k || !k->up_open) {
         http2_consume(p->client.h, id, bytes.n); // of a request that was refused
+        if (k && (k->thrown += bytes.n) > THROWN_MAX)
+            http2_reset_when_sent(p->client.h, id);
         return;
     }
     k->moved_ns = p->now_ns;

@@ -330,11 +330,19 @@ static void test_denied(void)
     int32_t id = ask(&b, "POST", "api.test", "/pkg.Service/Delete", false);
     (void)http2_write(b.c.h, id, STR("rest"), &e);
     talk(&b);
-    expect(&b, b.c.closed == 6 && b.c.last_code == HTTP2_NO_ERROR, "",
-           "[403 content-length=", "the rest of a refused request is not waited for");
+    expect(&b, b.c.closed == 5, "", "[403 content-length=", "a refused request is answered before its end");
+    (void)http2_finish(b.c.h, id, NULL, 0, &e);
+    talk(&b);
+    tap_ok(b.c.closed == 6 && b.c.last_code == HTTP2_NO_ERROR, "its rest is thrown away");
+    static char much[80 * KIB];
+    id = ask(&b, "POST", "api.test", "/pkg.Service/Delete", false);
+    (void)http2_write(b.c.h, id, (struct str){much, sizeof(much)}, &e);
+    talk(&b);
+    expect(&b, b.c.closed == 7 && b.c.last_code == HTTP2_NO_ERROR, "",
+           "[403 content-length=", "too much of it is reset, without an error");
     (void)ask(&b, "GET", "api.test", "/ok", true);
     talk(&b);
-    expect(&b, b.c.closed == 7, "[GET /ok", "[103][200", "none of this harms the connection");
+    expect(&b, b.c.closed == 8, "[GET /ok", "[103][200", "none of this harms the connection");
     bench_done(&b);
 }
 
