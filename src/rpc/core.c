@@ -119,7 +119,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         return 0;
     s->ended = true;
     if (!s->in_end) // the answer is complete: whatever the client still sends is not wanted
-        (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+        stream_reset(s, NGHTTP2_NO_ERROR);
     return 0;
 }
 
@@ -236,7 +236,7 @@ void rpc_core_run(struct rpc_core *core)
     core->running = true;
     for (struct rpc_stream *s = core->streams, *next; s; s = next) {
         stream_run(s);
-        next = s->next; // read after the events: they may have begun new calls, which stand in front
+        next = s->next; // read after the events: they may have begun new calls
         if (s->closed && (s->released || s->told_closed))
             stream_free(s);
     }
@@ -273,13 +273,13 @@ enum err_code rpc_core_tick(struct rpc_core *core, int64_t now_ns, struct err *r
 {
     core->now_ns = now_ns;
     for (struct rpc_stream *s = core->streams; s; s = s->next) {
-        if (s->deadline_ns > now_ns || s->closed)
+        if (s->deadline_ns > now_ns || s->closed || !stream_is_known(s))
             continue;
         s->deadline_ns = DEADLINE_NEVER; // once
         if (!s->released && !s->told_closed && !s->bad)
             stream_fail(s, RPC_DEADLINE_EXCEEDED, "the deadline has passed");
         else // an answer that nobody has fetched in time
-            (void)nghttp2_submit_rst_stream(core->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_CANCEL);
+            stream_reset(s, NGHTTP2_CANCEL);
     }
     if (core->drain_ns && now_ns >= core->drain_ns) {
         core->drain_ns = 0;
@@ -299,7 +299,7 @@ int64_t rpc_core_next_ns(const struct rpc_core *core)
     if (core->drain_ns && core->drain_ns < next)
         next = core->drain_ns;
     for (const struct rpc_stream *s = core->streams; s; s = s->next)
-        if (!s->closed && s->deadline_ns < next)
+        if (!s->closed && stream_is_known(s) && s->deadline_ns < next)
             next = s->deadline_ns;
     return next;
 }

@@ -6,6 +6,8 @@
 static void on_call(void *ctx, struct rpc_stream *s)
 {
     (void)ctx;
+    assert(!rpc_stream_user(s)); // told of once
+    rpc_stream_set_user(s, s);
     rpc_stream_gzip(s);
     rpc_stream_want(s, 3);
 }
@@ -23,8 +25,20 @@ static void on_end(void *ctx, struct rpc_stream *s)
     rpc_stream_finish(s, &(struct rpc_status){.code = RPC_NOT_FOUND, .msg = "no"}, STR("d"));
 }
 
-static const struct rpc_events server_events = {.call = on_call, .message = on_message, .end = on_end};
-static const struct rpc_events client_events = {.message = on_message};
+// Nobody is told of the end of a call that he was not told of, nor twice.
+static void on_closed(void *ctx, struct rpc_stream *s, const struct rpc_status *st)
+{
+    (void)ctx;
+    (void)st;
+    assert(rpc_stream_user(s) == s);
+    rpc_stream_set_user(s, NULL);
+}
+
+static const struct rpc_events server_events = {.call = on_call,
+                                                .message = on_message,
+                                                .end = on_end,
+                                                .closed = on_closed};
+static const struct rpc_events client_events = {.message = on_message, .closed = on_closed};
 
 static void flush(struct rpc_core *core)
 {
@@ -43,6 +57,7 @@ static void begin_calls(struct rpc_core *core)
         struct rpc_call_opts opts = {.path = STR("/a/b"), .deadline_ns = 1000 * (i + 1)};
         if (rpc_call(core, &opts, &s, &err) != ERR_OK)
             return;
+        rpc_stream_set_user(s, s);
         rpc_stream_want(s, 2);
         if (i > 0)
             rpc_stream_half_close(s);

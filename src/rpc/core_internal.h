@@ -37,6 +37,7 @@ struct rpc_stream {
     bool told_headers, told_end, told_closed;
     bool in_end;   // the peer will send no more
     bool closed;   // nghttp2 knows it no more
+    bool reset;    // RST_STREAM is on its way
     bool released; // the application holds it no more
     bool begun;    // our headers are submitted
     bool out_end;  // nothing more will be queued
@@ -53,7 +54,7 @@ struct rpc_core {
     const struct rpc_events *events;
     void *ctx;
     nghttp2_session *session;
-    struct rpc_stream *streams;
+    struct rpc_stream *streams, *streams_last; // oldest first, so that nobody overtakes
     size_t streams_n;
     int64_t now_ns, heard_ns, ping_ns; // ping_ns: when the unanswered PING was sent, 0: none
     int64_t drain_ns;                  // when the second GOAWAY is due; 0: not draining
@@ -80,6 +81,9 @@ enum { STREAM_ARENA_MAX = 96 * KIB };
 struct rpc_stream *stream_new(struct rpc_core *core, int32_t id) NONNULL; // NULL: no memory
 void stream_free(struct rpc_stream *s) NONNULL;
 void stream_run(struct rpc_stream *s) NONNULL;
+void stream_reset(struct rpc_stream *s, uint32_t http2_error) NONNULL; // once
+// Whether the application knows of it. A server's call is nobody's until all of its header is there.
+[[nodiscard]] bool stream_is_known(const struct rpc_stream *s) NONNULL;
 void stream_header(struct rpc_stream *s, struct str name, struct str value, bool trailer) NONNULL;
 // Ends it for both sides: the peer is told by what there is to tell it with, the application by `closed`.
 void stream_fail(struct rpc_stream *s, enum rpc_code code, const char *msg) NONNULL;

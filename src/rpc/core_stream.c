@@ -9,14 +9,19 @@ struct rpc_stream *stream_new(struct rpc_core *core, int32_t id)
     struct rpc_stream *s = calloc(1, sizeof(*s));
     if (!s)
         return NULL;
-    *s = (struct rpc_stream){.core = core, .id = id, .deadline_ns = DEADLINE_NEVER, .next = core->streams};
+    *s = (struct rpc_stream){.core = core,
+                             .id = id,
+                             .deadline_ns = DEADLINE_NEVER,
+                             .prev = core->streams_last};
     arena_init(&s->arena, STREAM_ARENA_MAX);
     buf_init(&s->in, 2 * ((size_t)core->config.window + 64 * KIB)); // queue_trim(); windows begin with 64 KiB
     buf_init(&s->out, RPC_SEND_MAX + RPC_FRAME_HEAD + 2 * core->config.queue_max);
     rpc_frames_init(&s->frames, core->config.message_max);
-    if (core->streams)
-        core->streams->prev = s;
-    core->streams = s;
+    if (core->streams_last)
+        core->streams_last->next = s;
+    else
+        core->streams = s;
+    core->streams_last = s;
     core->streams_n++;
     return s;
 }
@@ -29,6 +34,8 @@ void stream_free(struct rpc_stream *s)
         s->core->streams = s->next;
     if (s->next)
         s->next->prev = s->prev;
+    else
+        s->core->streams_last = s->prev;
     s->core->streams_n--;
     arena_done(&s->arena);
     buf_done(&s->in);
@@ -52,6 +59,18 @@ enum rpc_code stream_code_of(uint32_t http2_error)
     default:
         return RPC_INTERNAL;
     }
+}
+
+void stream_reset(struct rpc_stream *s, uint32_t http2_error)
+{
+    if (!s->closed && !s->reset) // no memory: the connection will not live long
+        (void)nghttp2_submit_rst_stream(s->core->session, NGHTTP2_FLAG_NONE, s->id, http2_error);
+    s->reset = true;
+}
+
+bool stream_is_known(const struct rpc_stream *s)
+{
+    return s->core->side == RPC_CLIENT || s->told_headers;
 }
 
 static void spoil(struct rpc_stream *s, enum rpc_code code, const char *msg)
@@ -252,7 +271,7 @@ static void begin(struct rpc_stream *s, bool only_trailers)
         nv_add_status(s, &l, code);
     nghttp2_data_provider provider = {.source.ptr = s, .read_callback = on_read};
     if (nghttp2_submit_response(s->core->session, s->id, l.nv, l.n, only_trailers ? NULL : &provider) != 0)
-        (void)nghttp2_submit_rst_stream(s->core->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
+        stream_reset(s, NGHTTP2_INTERNAL_ERROR);
 }
 
 // The server's answer, from s->st.
@@ -273,7 +292,7 @@ static void answer_http(struct rpc_stream *s, const char *status)
     struct nv_list l = {};
     nv_add(&l, STR(":status"), str_of(status));
     if (!s->closed && nghttp2_submit_response(s->core->session, s->id, l.nv, l.n, NULL) != 0)
-        (void)nghttp2_submit_rst_stream(s->core->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
+        stream_reset(s, NGHTTP2_INTERNAL_ERROR);
 }
 
 void stream_fail(struct rpc_stream *s, enum rpc_code code, const char *msg)
@@ -282,7 +301,7 @@ void stream_fail(struct rpc_stream *s, enum rpc_code code, const char *msg)
     if (s->closed)
         return;
     if (s->core->side == RPC_CLIENT) {
-        (void)nghttp2_submit_rst_stream(s->core->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_CANCEL);
+        stream_reset(s, NGHTTP2_CANCEL);
     } else if (!s->out_end) { // what is queued and not yet out will not be waited for
         buf_clear(&s->out);
         s->out_off = 0;
@@ -416,8 +435,7 @@ static void run_end(struct rpc_stream *s)
     if (!s->has_status)
         spoil(s, RPC_INTERNAL, "the server has ended the call without a status");
     tell_closed(s);
-    if (!s->closed) // the status is there, though we have not ended our side
-        (void)nghttp2_submit_rst_stream(s->core->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+    stream_reset(s, NGHTTP2_NO_ERROR); // the status is there, though we may not have ended our side
 }
 
 void stream_run(struct rpc_stream *s)
@@ -438,9 +456,11 @@ void stream_run(struct rpc_stream *s)
         run_messages(s);
     if (s->told_headers)
         run_end(s);
-    if (s->released || s->told_closed)
+    if (s->released || s->told_closed || !stream_is_known(s))
         return;
     if (s->bad) {
+        if (s->core->side == RPC_CLIENT)
+            stream_reset(s, NGHTTP2_CANCEL);
         tell_closed(s);
         return;
     }
@@ -595,8 +615,7 @@ void rpc_stream_cancel(struct rpc_stream *s)
 {
     s->released = true;
     s->out_end = true;
-    if (!s->closed)
-        (void)nghttp2_submit_rst_stream(s->core->session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_CANCEL);
+    stream_reset(s, NGHTTP2_CANCEL);
 }
 
 struct str rpc_stream_path(const struct rpc_stream *s)

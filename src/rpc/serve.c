@@ -74,6 +74,7 @@ static void conn_close(struct conn *c, const char *why)
     if (c->closing)
         return;
     c->closing = true;
+    c->server->open_n--;
     if (c->core) {
         rpc_core_lost(c->core, why);
         rpc_core_run(c->core); // every call learns of it
@@ -295,7 +296,7 @@ static bool conn_start(struct conn *c, struct listener *l)
     if (uv_accept(&l->u.stream, &c->u.stream) != 0)
         return false;
     peer_of(c, l->is_unix);
-    if (server->conns_n > server->opts.conns_max) {
+    if (server->open_n > server->opts.conns_max) {
         log_warning(server->opts.log, "rpc.refused", LOG_STR("peer", str_of(c->peer.addr)),
                     LOG_WORD("why", STR("conns_max")));
         return false;
@@ -332,6 +333,7 @@ static void on_connection(uv_stream_t *stream, int status)
         c->next->prev = c;
     server->conns = c;
     server->conns_n++;
+    server->open_n++;
     if (conn_start(c, l))
         conn_touch(c);
     else

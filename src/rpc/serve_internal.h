@@ -81,7 +81,8 @@ struct rpc_server {
     unsigned handles; // not yet closed, those of listeners included
     struct listener *listeners;
     struct conn *conns, *dirty;
-    size_t conns_n;
+    size_t conns_n; // until their handles are closed
+    size_t open_n;  // those that are not being closed
     unsigned work_n;
     uint32_t errors; // numbers of internal errors
     bool draining, stopping;

@@ -1,5 +1,9 @@
 #include "rpc/serve_internal.h"
 
+#if defined(__GNUC__) && !defined(__clang__) // gcc's analyzer takes each share of a call for the last one
+#pragma GCC diagnostic ignored "-Wanalyzer-use-after-free"
+#endif
+
 // A call is held by its stream, until it has ended, and by its work, while that waits or runs. A worker reads
 // and writes only what the loop leaves alone in REQ_WORK: arena, in, out, result, err, code, principal.
 
@@ -9,10 +13,6 @@ struct rpc_request *rpc_request_ref(struct rpc_request *r)
     return r;
 }
 
-#if defined(__GNUC__) && !defined(__clang__) // gcc's analyzer takes each share for the last one
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wanalyzer-use-after-free"
-#endif
 void rpc_request_unref(struct rpc_request *r)
 {
     if (!r || atomic_fetch_sub(&r->refs, 1) != 1)
@@ -23,9 +23,6 @@ void rpc_request_unref(struct rpc_request *r)
     buf_done(&r->out);
     free(r);
 }
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
 
 // ---- ending
 
@@ -72,11 +69,24 @@ void rpc_request_finish_ok(struct rpc_request *r)
     rpc_request_finish(r, &st, STR(""));
 }
 
+// We end a call that the application may have begun to work at: it is told, as if the client had gone.
+static void fail(struct rpc_request *r, const struct err *e)
+{
+    void (*closed)(struct rpc_request *) = r->stream && r->state == REQ_STREAM && r->ops ? r->ops->closed
+                                                                                         : NULL;
+    rpc_request_ref(r);
+    rpc_request_finish_err(r, e);
+    if (closed)
+        closed(r);
+    rpc_request_unref(r);
+}
+
 static void refuse(struct rpc_request *r, enum rpc_code code, const char *why)
 {
-    struct rpc_status st = {};
-    rpc_status_set(&st, code, "%s", why);
-    rpc_request_finish(r, &st, STR(""));
+    struct err err = {};
+    err_fill(&err, rpc_code_err(code), "%s", why);
+    r->code = code;
+    fail(r, &err);
 }
 
 // ---- work
@@ -110,16 +120,19 @@ static void on_work(uv_work_t *work)
 
 static void begin_stream(struct rpc_request *r)
 {
+    if (!r->method->in_stream && r->in_end) {
+        refuse(r, RPC_INTERNAL, "no message");
+        return;
+    }
     r->state = REQ_STREAM;
     r->handler->stream(r);
     if (!r->stream)
         return;
     if (!r->method->in_stream)
-        rpc_stream_want(r->stream, 2);      // a second one is an error
+        rpc_stream_want(r->stream, 2); // a second one is an error
+    conn_touch(r->conn);
     if (r->in_end && r->ops && r->ops->end) // came while the call was being admitted
         r->ops->end(r);
-    if (r->stream)
-        conn_touch(r->conn);
 }
 
 static void after_work(uv_work_t *work, int status)
@@ -221,7 +234,7 @@ static void on_stream_message(struct rpc_request *r, struct str message)
     ProtobufCMessage *m = NULL;
     struct err err = {};
     if (wire_unpack(r->method->in, message, &arena, &m, &err) != ERR_OK)
-        rpc_request_finish_err(r, &err);
+        fail(r, &err);
     else if (r->ops && r->ops->message)
         r->ops->message(r, m);
     arena_done(&arena);

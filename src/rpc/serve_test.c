@@ -223,6 +223,7 @@ static void *serve(void *arg)
                                    .admit = admit};
     opts.hello_ns = 300'000'000;
     opts.conns_max = 8;
+    opts.work_max = 3;
     struct err err = {};
     if (uv_loop_init(&t.loop) != 0 || rpc_server_new(&opts, &t.server, &err) != ERR_OK ||
         rpc_server_listen_unix(t.server, t.path, &err) != ERR_OK ||
@@ -375,6 +376,71 @@ static void test_deadline(struct rpc_client *c)
     tap_ok(code == ERR_UNAVAILABLE && rpc_client_status(c)->code == RPC_CANCELLED, "so does the cancel fd");
     fd_close(&cancel);
     tap_ok(get_sandbox(c, "a", &forever, who, &err) == ERR_OK, "and the connection goes on");
+}
+
+// The answer to that many empty messages.
+static enum err_code send_some(struct rpc_client *c, enum rpc_method_id method, int n, struct err *err)
+{
+    CLEANUP(rpc_closep) struct rpc_client_call *call = NULL;
+    Openshell__V1__HealthRequest req = OPENSHELL__V1__HEALTH_REQUEST__INIT;
+    enum err_code code = rpc_open(c, method, &forever, &call, err);
+    if (code != ERR_OK)
+        return code;
+    assert(call);
+    for (int i = 0; i < n; i++)
+        (void)rpc_write(call, &req.base, RPC_BLOCK, err); // the answer may come before the last
+    rpc_write_end(call);
+    struct arena arena;
+    arena_init(&arena, MIB);
+    ProtobufCMessage *m = NULL;
+    bool end = false;
+    code = rpc_read(call, RPC_BLOCK, &arena, &m, &end, err);
+    arena_done(&arena);
+    return code;
+}
+
+static void test_messages(struct rpc_client *c)
+{
+    static const struct {
+        enum rpc_method_id method;
+        int n;
+        const char *msg;
+    } rows[] = {
+        {RPC_OPEN_SHELL_HEALTH, 0, "no message"},
+        {RPC_OPEN_SHELL_HEALTH, 2, "more than one message"},
+        {RPC_OPEN_SHELL_WATCH_SANDBOX, 0, "no message"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct err err = {};
+        enum err_code code = send_some(c, rows[i].method, rows[i].n, &err);
+        tap_ok(code == ERR_INTERNAL && strcmp(err.msg, rows[i].msg) == 0, "%.*s with %d messages: %s",
+               STR_FMT(rpc_methods[rows[i].method].path), rows[i].n, err.msg);
+    }
+}
+
+static void test_work(struct rpc_client *c)
+{
+    struct rpc_client_call *calls[3] = {};
+    struct err err = {};
+    char name[] = "slow";
+    Openshell__V1__GetSandboxRequest req = OPENSHELL__V1__GET_SANDBOX_REQUEST__INIT;
+    req.name = name;
+    bool ok = true;
+    for (size_t i = 0; i < ARRAY_LEN(calls) && ok; i++) {
+        ok = rpc_open(c, RPC_OPEN_SHELL_GET_SANDBOX, &forever, &calls[i], &err) == ERR_OK &&
+             rpc_write(calls[i], &req.base, RPC_BLOCK, &err) == ERR_OK;
+        if (ok)
+            rpc_write_end(calls[i]);
+    }
+    enum err_code code = send_some(c, RPC_OPEN_SHELL_HEALTH, 1, &err);
+    tap_ok(ok && code == ERR_UNAVAILABLE, "a call more than may be worked at is refused: %s", err.msg);
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++)
+        rpc_close(calls[i]);
+    for (int i = 0; i < 300 && code != ERR_OK; i++) {
+        code = send_some(c, RPC_OPEN_SHELL_HEALTH, 1, &err);
+        (void)poll(NULL, 0, 10);
+    }
+    tap_ok(code == ERR_OK, "until the others have noticed that nobody waits");
 }
 
 static void test_watch(struct rpc_client *c, bool follow)
@@ -585,6 +651,8 @@ int main(void)
     test_unary(c);
     test_unimplemented(c);
     test_deadline(c);
+    test_messages(c);
+    test_work(c);
     test_watch(c, false);
     test_watch(c, true);
     test_relay(c);
