@@ -127,7 +127,7 @@ static struct wait body_wait(const struct http_session *h)
 enum side { SIDE_CLIENT, SIDE_SERVER };
 
 // Which side has something to read; the server is asked first, for it may answer early.
-static enum err_code wait_either(const struct http_session *h, enum side *ret, struct err *e)
+static enum err_code wait_socket(const struct http_session *h, enum side *ret, struct err *e)
 {
     if (reader_str(&h->out).n > 0 || stream_pending(h->upstream) > 0) {
         *ret = SIDE_SERVER;
@@ -146,6 +146,20 @@ static enum err_code wait_either(const struct http_session *h, enum side *ret, s
         return err_set(e, ERR_TIMEOUT, "nothing moved for %d s", BODY_IDLE_MS / 1000);
     *ret = p[0].revents ? SIDE_SERVER : SIDE_CLIENT;
     return ERR_OK;
+}
+
+// The same for what a server says, and not its TLS alone: the tickets that follow a handshake are no answer.
+static enum err_code wait_either(struct http_session *h, enum side *ret, struct err *e)
+{
+    for (;;) {
+        enum err_code r = wait_socket(h, ret, e);
+        if (r != ERR_OK || *ret == SIDE_CLIENT || reader_str(&h->out).n > 0)
+            return r;
+        bool end;
+        r = reader_fill(&h->out, &(struct wait){.deadline_ns = DEADLINE_NOW, .cancel_fd = -1}, &end, e);
+        if (r != ERR_TIMEOUT) // its end and its failures are met by who reads the answer
+            return ERR_OK;
+    }
 }
 
 // Sends head (in b->out) and body. *ret_early: the server spoke before the end.
