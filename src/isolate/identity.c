@@ -219,13 +219,41 @@ static bool carries(int dir_fd, const char *number)
     return false; // of another family
 }
 
+// Field `want` (from 3, behind the command's name) of /proc/PID/stat: 4 is the parent, 22 the start time.
+static bool stat_field(int proc_fd, unsigned want, uint64_t *ret)
+{
+    char b[1024];
+    size_t n = 0;
+    if (!read_small(proc_fd, "stat", b, sizeof(b), &n))
+        return false;
+    const char *close = n > 0 ? memrchr(b, ')', n) : NULL; // the name may hold anything, parentheses too
+    if (!close)
+        return false;
+    struct str rest = {close + 1, (size_t)(b + n - close) - 1}, word;
+    rest = str_trim(rest);
+    for (unsigned field = 3; str_split(&rest, ' ', &word); field++)
+        if (field == want)
+            return str_u64(word, UINT64_MAX, ret);
+    return false;
+}
+
+// The same for a thread. One that is exiting (PF_EXITING) runs nothing of its program any more, though it may
+// be listed until it is waited for, and the kernel shows an ordinary user nothing of it.
+static enum answer gone_or_unknown_thread(int task_fd)
+{
+    uint64_t flags;
+    if (gone_or_unknown() == ANSWER_NO || (stat_field(task_fd, 9, &flags) && (flags & 0x4) != 0))
+        return ANSWER_NO;
+    return ANSWER_UNKNOWN;
+}
+
 // Whether a table of descriptors has the socket. `want` is "socket:[inode]".
 static enum answer table_holds(int task_fd, struct str want)
 {
     int fd = openat(task_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (!dir) {
-        enum answer a = gone_or_unknown();
+        enum answer a = gone_or_unknown_thread(task_fd);
         fd_close(&fd);
         return a;
     }
@@ -234,7 +262,7 @@ static enum answer table_holds(int task_fd, struct str want)
         char link[64];
         ssize_t n = d->d_name[0] == '.' ? 0 : readlinkat(dirfd(dir), d->d_name, link, sizeof(link));
         struct str to = {link, n > 0 ? (size_t)n : 0};
-        enum answer a = n < 0 ? gone_or_unknown() : ANSWER_NO;
+        enum answer a = n < 0 ? gone_or_unknown_thread(task_fd) : ANSWER_NO;
         if (str_eq(to, want))
             a = ANSWER_YES;
         else if (str_starts(to, STR("socket:")) && carries(dirfd(dir), d->d_name))
@@ -324,24 +352,6 @@ static enum err_code find_holders(uint32_t inode, struct holders *h, struct err 
     if (r == ERR_UNAVAILABLE)
         (void)nanosleep(&a_moment, NULL);
     return r;
-}
-
-// Field `want` (from 3, behind the command's name) of /proc/PID/stat: 4 is the parent, 22 the start time.
-static bool stat_field(int proc_fd, unsigned want, uint64_t *ret)
-{
-    char b[1024];
-    size_t n = 0;
-    if (!read_small(proc_fd, "stat", b, sizeof(b), &n))
-        return false;
-    const char *close = n > 0 ? memrchr(b, ')', n) : NULL; // the name may hold anything, parentheses too
-    if (!close)
-        return false;
-    struct str rest = {close + 1, (size_t)(b + n - close) - 1}, word;
-    rest = str_trim(rest);
-    for (unsigned field = 3; str_split(&rest, ' ', &word); field++)
-        if (field == want)
-            return str_u64(word, UINT64_MAX, ret);
-    return false;
 }
 
 // ---- executables
