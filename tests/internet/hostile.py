@@ -80,24 +80,17 @@ def listen(port, cert=None, what=serve):
     threading.Thread(target=loop, daemon=True).start()
 
 
-def greet():
-    """Port 2525: the server speaks first, then says back what it hears."""
-    sock = socket.create_server(("185.199.108.133", 2525))
-
-    def one(conn):
-        with conn:
-            conn.sendall(b"220 hello\r\n")
-            while data := conn.recv(65536):
-                conn.sendall(data)
-
-    while True:
-        threading.Thread(target=one, args=(sock.accept()[0],), daemon=True).start()
+def echo_behind_greeting(conn):  # says back what it hears, after a word of its own
+    with conn:
+        conn.sendall(b"220 hello\r\n")
+        while data := conn.recv(65536):
+            conn.sendall(data)
 
 
-threading.Thread(target=greet, daemon=True).start()
 listen(80)
 listen(443, "server")
 listen(8443, "self")
 listen(25, what=greet)
+listen(2525, what=echo_behind_greeting)
 pathlib.Path("hostile.up").touch()
 threading.Event().wait()
