@@ -1,4 +1,5 @@
 // In child processes, as root and as another user.
+#include "base/fd.h"
 #include "isolate/confine.h"
 
 #include <errno.h>
@@ -26,12 +27,15 @@ static int confined(void)
     }
     if (geteuid() == 0 || getuid() == 0)
         return 3;
-    if (open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0)
+    CLEANUP(fd_close) int file = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+    if (file >= 0)
         return 4;
-    if (socket(AF_UNIX, SOCK_STREAM, 0) >= 0 || errno != EPERM)
+    CLEANUP(fd_close) int local = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (local >= 0 || errno != EPERM)
         return 5;
-    if (socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) < 0 ||
-        socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0) < 0)
+    CLEANUP(fd_close) int v4 = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CLEANUP(fd_close) int v6 = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (v4 < 0 || v6 < 0)
         return 6;
     return write(s[0], "x", 1) == 1 ? 0 : 7; // what was open stays
 }

@@ -247,7 +247,7 @@ static void test_two(void)
     int conflicts = count_up(st, 200);
     if (pid == 0) {
         store_free(st);
-        _exit(conflicts < 0);
+        _exit(conflicts < 0 ? 1 : 0);
     }
     int status = 1;
     (void)waitpid(pid, &status, 0);
