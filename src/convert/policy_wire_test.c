@@ -30,7 +30,7 @@ static enum err_code there_and_back(const struct policy *p, struct arena *a, str
     CLEANUP(buf_done) struct buf bytes;
     buf_init(&bytes, MIB);
     enum err_code r = policy_to_wire(p, a, &m, err);
-    if (r == ERR_OK)
+    if (r == ERR_OK && m)
         r = wire_pack(&m->base, &bytes, err);
     if (r == ERR_OK)
         r = wire_unpack(m->base.descriptor, buf_str(&bytes), a, &back, err);
