@@ -29,9 +29,12 @@ static enum err_code there_and_back(const struct policy *p, struct arena *a, str
     ProtobufCMessage *back = NULL;
     CLEANUP(buf_done) struct buf bytes;
     buf_init(&bytes, MIB);
+    if (!p)
+        return err_set(err, ERR_INTERNAL, "there is no policy");
     enum err_code r = policy_to_wire(p, a, &m, err);
-    if (r == ERR_OK && m)
-        r = wire_pack(&m->base, &bytes, err);
+    if (r != ERR_OK || !m)
+        return r;
+    r = wire_pack(&m->base, &bytes, err);
     if (r == ERR_OK)
         r = wire_unpack(m->base.descriptor, buf_str(&bytes), a, &back, err);
     if (r == ERR_OK)
