@@ -36,7 +36,7 @@ fuzz: ## every fuzz target for FUZZ_SECONDS (60)
 	@$(CLANG) scripts/fuzz
 
 bench: ## the benchmarks of tests/bench, on a release build
-	@scripts/deps build bench
+	@scripts/deps build test bench
 	@scripts/bench
 
 install: all ## install the release below PREFIX (/usr/local), under DESTDIR if given
