@@ -1,12 +1,7 @@
 // gateway/methods.h: the methods that this gateway serves. The others answer UNIMPLEMENTED with their name.
 #pragma once
-#include "gateway/sandboxes.h"
+#include "gateway/services.h"
 #include "rpc/serve.h"
-
-// What rpc_request_ctx() is for handlers.
-struct services {
-    struct sandboxes *sandboxes; // NULL: there is no openshell-sandbox
-};
 
 enum err_code method_create_sandbox(struct rpc_request *r, const ProtobufCMessage *in, ProtobufCMessage **ret,
                                     struct err *reterr) NONNULL;

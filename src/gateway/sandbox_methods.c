@@ -1,16 +1,17 @@
 // CreateSandbox, GetSandbox, ListSandboxes, DeleteSandbox. All run on workers.
-#include <sys/random.h>
-
 #include "base/clock.h"
 #include "convert/policy_wire.h"
 #include "gateway/check.h"
+#include "gateway/ids.h"
 #include "gateway/methods.h"
+#include "gateway/sandboxes.h"
+#include "gateway/workspace.h"
 #include "policy/load.h"
 #include "policy/print.h"
 #include "policy/shape.h"
 
 enum { PAGE_DEFAULT = 100, PAGE_MAX = 1000, POLICY_WIRE_MAX = 256 * KIB, ARG_MAX_BYTES = 32 * KIB };
-enum { ARGS_TOTAL_MAX = 256 * KIB, ID_SIZE = 37 };
+enum { ARGS_TOTAL_MAX = 256 * KIB };
 
 static enum err_code need_driver(struct rpc_request *r, struct sandboxes **ret, struct err *reterr)
 {
@@ -22,51 +23,15 @@ static enum err_code need_driver(struct rpc_request *r, struct sandboxes **ret, 
     return ERR_OK;
 }
 
-static enum err_code check_workspace(const char *name, struct err *reterr)
+// Sandboxes are still in memory, where there is only one workspace.
+static enum err_code check_workspace(struct rpc_request *r, const char *given, struct err *reterr)
 {
-    if (name[0] == '\0' || strcmp(name, "default") == 0)
-        return ERR_OK;
-    return err_set(reterr, ERR_NOT_FOUND, "workspace '%.*s' not found: there is only 'default'",
-                   STR_FMT(str_of(name)));
-}
-
-static bool random_bytes(void *dst, size_t n)
-{
-    return getrandom(dst, n, 0) == (ssize_t)n; // up to 256 bytes come whole
-}
-
-static bool make_id(char dst[static ID_SIZE])
-{
-    uint8_t b[16];
-    if (!random_bytes(b, sizeof(b)))
-        return false;
-    b[6] = (uint8_t)((b[6] & 0x0f) | 0x40); // RFC 9562 section 5.4: version 4
-    b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
-    size_t n = 0;
-    for (size_t i = 0; i < sizeof(b); i++)
-        n += (size_t)snprintf(dst + n, ID_SIZE - n, "%s%02x",
-                              i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", b[i]);
-    return true;
-}
-
-// Two words; one that is taken is ALREADY_EXISTS, as rarely as 1 in 1024 names.
-static bool make_name(char dst[static SANDBOX_NAME_MAX + 1])
-{
-    static const char *const how[32] = {"able",  "blue",  "bold",  "brisk", "calm",  "clear", "cool",
-                                        "deft",  "eager", "early", "fair",  "fine",  "firm",  "fond",
-                                        "glad",  "green", "keen",  "kind",  "light", "lucky", "merry",
-                                        "mild",  "neat",  "noble", "plain", "proud", "quick", "quiet",
-                                        "ready", "sharp", "sunny", "warm"};
-    static const char *const who[32] = {"ant",   "badger", "bat",   "beaver", "bee",   "crane", "crow",
-                                        "deer",  "dove",   "eagle", "finch",  "fox",   "goose", "hare",
-                                        "heron", "ibex",   "jay",   "koala",  "lark",  "lion",  "lynx",
-                                        "mole",  "moose",  "otter", "owl",    "panda", "raven", "robin",
-                                        "seal",  "stork",  "swan",  "wren"};
-    uint8_t b[2];
-    if (!random_bytes(b, sizeof(b)))
-        return false;
-    (void)snprintf(dst, SANDBOX_NAME_MAX + 1, "%s-%s", how[b[0] % 32], who[b[1] % 32]);
-    return true;
+    const struct services *s = rpc_request_ctx(r);
+    struct str name = {};
+    enum err_code c = workspace_check(s->store, given, WORKSPACE_WRITE, rpc_request_arena(r), &name, reterr);
+    if (c == ERR_OK && !str_eq(name, STR(WORKSPACE_DEFAULT)))
+        c = err_set(reterr, ERR_UNSUPPORTED, "sandboxes in another workspace are not built yet");
+    return c;
 }
 
 // ---- what a request says and this driver does not do
@@ -108,8 +73,8 @@ static enum err_code check_request(const Openshell__V1__CreateSandboxRequest *re
 {
     if (!req->spec)
         return err_set(reterr, ERR_INVALID, "spec is required");
-    enum err_code r = check_workspace(req->workspace, reterr);
-    if (r == ERR_OK && req->name[0])
+    enum err_code r = ERR_OK;
+    if (req->name[0])
         r = check_sandbox_name(str_of(req->name), reterr);
     if (r == ERR_OK && req->n_annotations > 0)
         r = unsupported("an annotation of a sandbox", reterr);
@@ -230,13 +195,17 @@ enum err_code method_create_sandbox(struct rpc_request *r, const ProtobufCMessag
     struct str *env = NULL;
     enum err_code c = need_driver(r, &s, reterr);
     if (c == ERR_OK)
+        c = check_workspace(r, req->workspace, reterr);
+    if (c == ERR_OK)
         c = check_request(req, reterr);
     if (c == ERR_OK)
         c = policy_text(req->spec, a, &policy, reterr);
     if (c == ERR_OK)
         c = env_words(req->spec, a, &env, reterr);
-    if (c == ERR_OK && !(make_id(id) && (req->name[0] || make_name(name))))
-        c = err_set(reterr, ERR_UNAVAILABLE, "the system has no random numbers");
+    if (c == ERR_OK)
+        c = id_make(id, reterr);
+    if (c == ERR_OK && !req->name[0])
+        c = id_make_words(name, reterr);
     if (c == ERR_OK && req->name[0])
         (void)snprintf(name, sizeof(name), "%s", req->name); // it was checked
     if (c == ERR_OK)
@@ -261,7 +230,7 @@ enum err_code method_get_sandbox(struct rpc_request *r, const ProtobufCMessage *
     struct sandboxes *s = NULL;
     enum err_code c = need_driver(r, &s, reterr);
     if (c == ERR_OK)
-        c = check_workspace(req->workspace, reterr);
+        c = check_workspace(r, req->workspace, reterr);
     if (c == ERR_OK && !req->name[0])
         c = err_set(reterr, ERR_INVALID, "name is required");
     return c == ERR_OK ? answer(s, req->name, rpc_request_arena(r), ret, reterr) : c;
@@ -294,7 +263,7 @@ enum err_code method_list_sandboxes(struct rpc_request *r, const ProtobufCMessag
     openshell__v1__list_sandboxes_response__init(out);
     enum err_code c = need_driver(r, &s, reterr);
     if (c == ERR_OK)
-        c = check_workspace(req->workspace, reterr);
+        c = check_workspace(r, req->workspace, reterr);
     if (c == ERR_OK && req->all_workspaces && req->workspace[0])
         c = err_set(reterr, ERR_INVALID, "all_workspaces and workspace exclude each other");
     if (c == ERR_OK)
@@ -324,7 +293,7 @@ enum err_code method_delete_sandbox(struct rpc_request *r, const ProtobufCMessag
     openshell__v1__delete_sandbox_response__init(out);
     enum err_code c = need_driver(r, &s, reterr);
     if (c == ERR_OK)
-        c = check_workspace(req->workspace, reterr);
+        c = check_workspace(r, req->workspace, reterr);
     if (c == ERR_OK && !req->name[0])
         c = err_set(reterr, ERR_INVALID, "name is required");
     if (c == ERR_OK)

@@ -9,9 +9,12 @@
 #include "gateway/caller.h"
 #include "gateway/commands.h"
 #include "gateway/methods.h"
+#include "gateway/sandboxes.h"
+#include "gateway/state.h"
+#include "gateway/workspace.h"
 #include "rpc/local.h"
 
-enum { OPT_SOCKET, OPT_PROGRAM, OPT_LOG_LEVEL };
+enum { OPT_SOCKET, OPT_STATE, OPT_PROGRAM, OPT_LOG_LEVEL };
 enum { DRAIN_MS = 10'000 }; // ours: below what service managers wait before they kill (systemd: 90 s)
 
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
@@ -21,6 +24,10 @@ static const struct opt serve_opts[] = {
                     .type = OPT_PATH,
                     .value = "PATH",
                     .help = "The Unix socket to listen on, instead of the user's own place"},
+    [OPT_STATE] = {.name = "state-dir",
+                   .type = OPT_PATH,
+                   .value = "DIR",
+                   .help = "The folder for what must survive, instead of the user's own place"},
     [OPT_PROGRAM] =
         {.name = "sandbox-program",
          .type = OPT_PATH,
@@ -47,6 +54,7 @@ struct gateway {
     uv_signal_t signals[2];
     uv_timer_t drain;
     struct rpc_server *server;
+    struct state state;
     struct log *log;
     bool draining, stopping;
 };
@@ -149,6 +157,18 @@ static enum err_code prepare_sandboxes(struct gateway *g, const struct args *a, 
     return r;
 }
 
+// What survives this process: the folder, which no other gateway may use meanwhile, and the store in it.
+static enum err_code open_store(struct gateway *g, const struct args *a, struct err *reterr)
+{
+    char path[STATE_PATH_SIZE];
+    enum err_code r = state_open(args_value(a, &serve_opts[OPT_STATE]), &g->state, reterr);
+    if (r == ERR_OK)
+        r = state_path(&g->state, "openshell.db", path, reterr);
+    if (r == ERR_OK)
+        r = store_open(str_of(path), &g->services.store, reterr);
+    return r == ERR_OK ? workspace_ensure_default(g->services.store, reterr) : r;
+}
+
 static int serve_run(struct cli *cli, const struct args *a)
 {
     char path[LOCAL_PATH_SIZE];
@@ -165,9 +185,11 @@ static int serve_run(struct cli *cli, const struct args *a)
     (void)log_level_parse(str_of(args_value(a, &serve_opts[OPT_LOG_LEVEL])), &cli->log.level); // an enum's
     cli->log.time = true;
     static struct gateway g; // libuv's handles are in it, and a failure leaves them to the process's end
-    g.log = &cli->log;
+    g.log = g.services.log = &cli->log;
     if (local_make_dir(path, env.uid, &err) != ERR_OK || prepare(&g, path, &err) != ERR_OK)
         return report(cli, err.msg, "cannot listen on %s", path);
+    if (open_store(&g, a, &err) != ERR_OK)
+        return report(cli, err.msg, "cannot open the store");
     if (prepare_sandboxes(&g, a, path, &err) != ERR_OK)
         return report(cli, err.msg, "cannot run sandboxes");
     log_info(g.log, "gateway.ready", LOG_STR("socket", str_of(path)),
@@ -176,6 +198,8 @@ static int serve_run(struct cli *cli, const struct args *a)
     sandboxes_free(g.services.sandboxes);
     rpc_server_free(g.server);
     g.server = NULL;
+    store_free(g.services.store);
+    state_done(&g.state);
     int left = uv_loop_close(&g.loop);
     log_info(g.log, "gateway.end");
     return left == 0 ? 0 : report(cli, uv_strerror(left), "the event loop did not end as it should");
