@@ -79,10 +79,10 @@ static enum err_code other_ids(const struct init_spec *s, struct err *e)
     return r;
 }
 
-static enum err_code enter_workdir(const struct init_spec *s, struct err *e)
+static enum err_code enter_workdir(const struct init_spec *s, struct str wanted, struct err *e)
 {
     char dir[PROGRAM_MAX];
-    struct str to = s->workdir.n > 0 ? s->workdir : STR("/sandbox");
+    struct str to = wanted.n > 0 ? wanted : s->workdir.n > 0 ? s->workdir : STR("/sandbox");
     if (!str_cstr(to, dir, sizeof(dir)))
         return err_set(e, ERR_INVALID, "the work directory's path is too long");
     if (chdir(dir) != 0)
@@ -91,12 +91,13 @@ static enum err_code enter_workdir(const struct init_spec *s, struct err *e)
 }
 
 // Ids, then what needs no right, then files, then system calls: from here on nothing of this can be undone.
-static enum err_code lock_in(const struct init_spec *s, const struct landlock_paths *paths,
-                             struct landlock_report *report, struct err *e)
+static enum err_code lock_in(const struct init_spec *s, struct str workdir,
+                             const struct landlock_paths *paths, struct landlock_report *report,
+                             struct err *e)
 {
     enum err_code r = other_ids(s, e);
     if (r == ERR_OK)
-        r = enter_workdir(s, e);
+        r = enter_workdir(s, workdir, e);
     if (r == ERR_OK)
         r = limits_self(&s->limits, s->limits_soft, e);
     if (r == ERR_OK)
@@ -159,7 +160,7 @@ static enum err_code probe(const struct init_spec *s, const struct landlock_path
 {
     struct landlock_report report = {};
     only_fds(fd);
-    enum err_code r = lock_in(s, paths, &report, e);
+    enum err_code r = lock_in(s, (struct str){}, paths, &report, e);
     if (r != ERR_OK)
         return r;
     bool all = false; // the whole tree is granted
@@ -266,64 +267,87 @@ static void exec_path(char **argv, char **envp, struct str path, struct err *e)
         err_fill(e, ERR_DENIED, "%s: cannot be run: %s", argv[0], fd_strerror(worst));
 }
 
-static enum err_code own_terminal(int tty, struct err *e)
+enum err_code agent_terminal(const struct init_spec *s, int *ret_master, int *ret_slave, struct err *e)
 {
-    if (setsid() < 0)
-        return err_set(e, ERR_INTERNAL, "setsid: %s", fd_strerror(errno));
-    if (tty < 0)
-        return ERR_OK;
-    if (ioctl(tty, TIOCSCTTY, 0) != 0 || dup2(tty, 0) < 0 || dup2(tty, 1) < 0 || dup2(tty, 2) < 0)
-        return err_set(e, ERR_INTERNAL, "the sandbox's terminal: %s", fd_strerror(errno));
+    CLEANUP(fd_close) int master = -1;
+    enum err_code r = fd_open("/dev/ptmx", O_RDWR, 0, &master, e);
+    int unlock = 0;
+    if (r == ERR_OK && ioctl(master, TIOCSPTLCK, &unlock) != 0)
+        r = err_set(e, fd_code(errno), "a terminal: %s", fd_strerror(errno));
+    if (r != ERR_OK)
+        return r;
+    CLEANUP(fd_close) int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (slave < 0)
+        return err_set(e, fd_code(errno), "a terminal: %s", fd_strerror(errno));
+    if (!s->nested && fchown(slave, s->uid, s->gid) != 0)
+        return err_set(e, fd_code(errno), "a terminal's owner: %s", fd_strerror(errno));
+    *ret_master = fd_take(&master);
+    *ret_slave = fd_take(&slave);
     return ERR_OK;
 }
 
-static enum err_code become(const struct init_spec *s, const struct landlock_paths *paths, int tty, int out,
+static enum err_code own_session(const struct agent_io *io, struct err *e)
+{
+    if (setsid() < 0)
+        return err_set(e, ERR_INTERNAL, "setsid: %s", fd_strerror(errno));
+    if (io->tty >= 0 && ioctl(io->tty, TIOCSCTTY, 0) != 0)
+        return err_set(e, ERR_INTERNAL, "the sandbox's terminal: %s", fd_strerror(errno));
+    for (int i = 0; i < 3; i++) {
+        int fd = io->tty >= 0 ? io->tty : io->fds[i]; // none is below 3: init has those itself
+        if (fd >= 0 && dup2(fd, i) < 0)
+            return err_set(e, ERR_INTERNAL, "standard input and output: %s", fd_strerror(errno));
+    }
+    return ERR_OK;
+}
+
+static enum err_code become(const struct init_spec *s, const struct command_spec *c,
+                            const struct landlock_paths *paths, const struct agent_io *io, int out,
                             struct err *e)
 {
-    enum err_code r = own_terminal(tty, e);
+    enum err_code r = own_session(io, e);
     only_fds(out);
     CLEANUP(arena_done) struct arena words;
     arena_init(&words, WORDS_ARENA);
-    char **argv = r == ERR_OK ? words_of(&s->argv, &words, e) : NULL;
-    char **envp = argv ? words_of(&s->env, &words, e) : NULL;
+    char **argv = r == ERR_OK ? words_of(&c->argv, &words, e) : NULL;
+    char **envp = argv ? words_of(&c->env, &words, e) : NULL;
     if (!envp)
         return e->code;
     struct landlock_report report = {};
-    r = lock_in(s, paths, &report, e);
+    r = lock_in(s, c->workdir, paths, &report, e);
     sigset_t none;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL); // init has blocked what it reads from a descriptor
     (void)umask(022);
     if (r == ERR_OK) {
-        exec_path(argv, envp, path_of(&s->env), e);
+        exec_path(argv, envp, path_of(&c->env), e);
         r = e->code;
     }
     return r;
 }
 
-enum err_code agent_start(const struct init_spec *s, const struct landlock_paths *paths, int tty, pid_t *ret,
-                          int *ret_status, struct err *e)
+enum err_code agent_start(const struct init_spec *s, const struct command_spec *c,
+                          const struct landlock_paths *paths, const struct agent_io *io, pid_t *ret,
+                          int *ret_hear, struct err *e)
 {
     CLEANUP(fd_close) int in = -1;
     CLEANUP(fd_close) int out = -1;
-    *ret_status = 1;
     pid_t pid = child(&in, &out, e);
     if (pid < 0)
         return e->code;
     if (pid == 0) {
         struct err why = {.code = ERR_INTERNAL};
-        (void)!become(s, paths, tty, out, &why); // comes back only where it failed
+        (void)!become(s, c, paths, io, out, &why); // comes back only where it failed
         tell(out, &why);
     }
-    fd_close(&out);
-    if (hear(in, e)) { // at its end once the program runs: the descriptor is close-on-exec
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-            ;
-        *ret_status = e->code == ERR_NOT_FOUND ? STATUS_NOT_FOUND
-                      : e->code == ERR_DENIED  ? STATUS_NOT_RUN
-                                               : 1;
-        return e->code;
-    }
     *ret = pid;
+    *ret_hear = fd_take(&in);
     return ERR_OK;
+}
+
+bool agent_heard(int hear_fd, int *ret_status, struct err *e)
+{
+    if (!hear(hear_fd, e)) // at its end once the program runs: the descriptor is close-on-exec
+        return true;
+    *ret_status = e->code == ERR_NOT_FOUND ? STATUS_NOT_FOUND : e->code == ERR_DENIED ? STATUS_NOT_RUN : 1;
+    return false;
 }

@@ -12,14 +12,23 @@ enum ctl_kind {
     CTL_DONE,      // from egress and init: code, msg
 
     // With init, after it was started with a specification (spec.h):
-    CTL_SOCKET,  // from init: one fd, a listening socket of kind ctl_socket, for the egress
-    CTL_BUILT,   // from init: the walls stand and were tested; one fd where there is a terminal: its master
-    CTL_GO,      // to init: fds[CTL_GO_FDS]; the agent may start
-    CTL_STARTED, // from init: value = the agent's pid in there
-    CTL_EXITED,  // from init: value = wait status of the agent
-    CTL_SIGNAL,  // to init: value, for the agent's process group
-    CTL_CAPTURE, // to init: one fd, struct cidr[]; answered by CTL_DONE
+    CTL_SOCKET, // from init: one fd, a listening socket of kind ctl_socket, for the egress
+    CTL_BUILT,  // from init: the walls stand and were tested; one fd where there is a terminal: its master
+    CTL_GO,   // to init: fds[CTL_GO_FDS]; commands may start. value: command 0, the specification's, does now
+    CTL_EXEC, // to init: start `command`: fds[CTL_EXEC_FDS], or the first of them where it gets a terminal
+    CTL_TERMINAL, // from init, before CTL_STARTED: the master of the terminal that `command` was to get
+    CTL_STARTED,  // from init: value = the pid of `command` in there
+    CTL_FAILED,   // from init: `command` did not start: code, msg; value = what a shell would exit with
+    CTL_EXITED,   // from init: value = wait status of `command`, which started
+    CTL_SIGNAL,   // to init: value, for the process group of `command`; unknown: it has ended
+    CTL_PORT,     // to init: value = AF_INET or AF_INET6, for `command`
+    CTL_SOCKETED, // from init, of `command`: a TCP socket of the sandbox's network, to be connected
+    CTL_CAPTURE,  // to init: one fd, struct cidr[]; answered by CTL_DONE
 };
+
+enum ctl_exec_fd { CTL_FD_COMMAND, CTL_FD_STDIN, CTL_FD_STDOUT, CTL_FD_STDERR, CTL_EXEC_FDS };
+
+enum { CTL_COMMANDS_MAX = 65 }; // at a time: the main process and 64 more; ours
 
 enum ctl_go_fd { CTL_FD_CA, CTL_FD_BUNDLE, CTL_GO_FDS };
 
@@ -41,7 +50,8 @@ struct ctl_msg {
     uint32_t code;                       // DONE: enum err_code
     uint32_t json;                       // START: OCSF objects wanted
     uint32_t quiet;                      // START: only what is more than low in severity is wanted
-    int32_t value;                       // STARTED, EXITED, SIGNAL
+    int32_t value;                       // GO, STARTED, FAILED, EXITED, SIGNAL, PORT
+    uint32_t command;                    // EXEC and what follows from it; 0: the main process
     uint32_t timeout_ms;                 // POLICY: how long to wait for refused tunnels to be gone
     char name[64], id[64], hostname[64]; // START: of the sandbox, NUL-terminated
     char msg[400];                       // DONE: NUL-terminated

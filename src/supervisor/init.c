@@ -9,9 +9,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -19,7 +18,7 @@
 #include "isolate/netns.h"
 #include "isolate/ns.h"
 #include "isolate/rootfs.h"
-#include "supervisor/agent.h"
+#include "supervisor/children.h"
 #include "supervisor/control.h"
 #include "supervisor/monitor.h"
 #include "supervisor/spec.h"
@@ -32,8 +31,9 @@ struct init {
     struct init_spec spec;
     struct landlock_paths paths;
     struct identity_table *ids;
-    int children, master, slave; // a signalfd; the terminal, or -1
-    pid_t agent;                 // 0: not started, or ended and told
+    struct children commands;
+    int ended, master, slave; // a signalfd; the terminal, or -1
+    bool gone;                // CTL_GO came
 };
 
 static enum err_code read_spec(struct init *s, struct err *e)
@@ -138,20 +138,7 @@ static enum err_code hostname(const struct init_spec *spec, struct err *e)
 
 static enum err_code terminal(struct init *s, struct err *e)
 {
-    if (!s->spec.tty)
-        return ERR_OK;
-    enum err_code r = fd_open("/dev/ptmx", O_RDWR, 0, &s->master, e);
-    int unlock = 0;
-    if (r == ERR_OK && ioctl(s->master, TIOCSPTLCK, &unlock) != 0)
-        r = err_set(e, fd_code(errno), "a terminal: %s", fd_strerror(errno));
-    if (r != ERR_OK)
-        return r;
-    s->slave = ioctl(s->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (s->slave < 0)
-        return err_set(e, fd_code(errno), "a terminal: %s", fd_strerror(errno));
-    if (!s->spec.nested && fchown(s->slave, s->spec.uid, s->spec.gid) != 0)
-        return err_set(e, fd_code(errno), "a terminal's owner: %s", fd_strerror(errno));
-    return ERR_OK;
+    return s->spec.tty ? agent_terminal(&s->spec, &s->master, &s->slave, e) : ERR_OK;
 }
 
 // ---- building
@@ -163,8 +150,8 @@ static enum err_code watch_children(struct init *s, struct err *e)
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGCHLD);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
-    s->children = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return s->children < 0 ? err_set(e, fd_code(errno), "signalfd: %s", fd_strerror(errno)) : ERR_OK;
+    s->ended = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return s->ended < 0 ? err_set(e, fd_code(errno), "signalfd: %s", fd_strerror(errno)) : ERR_OK;
 }
 
 static enum err_code build(struct init *s, struct err *e)
@@ -210,24 +197,35 @@ static enum err_code tls_file(const char *name, int fd, struct err *e)
     return r == ERR_OK ? rootfs_tls_file(name, buf_str(&text), e) : r;
 }
 
-static void go(struct init *s, const int *fds)
+static void go(struct init *s, const int *fds, bool start)
 {
     struct err e = {};
-    int status = 1;
     enum err_code r = tls_file("openshell-ca.pem", fds[CTL_FD_CA], &e);
     if (r == ERR_OK)
         r = tls_file("ca-bundle.pem", fds[CTL_FD_BUNDLE], &e);
     if (r == ERR_OK)
         r = rootfs_tls_bundle("ca-bundle.pem", &e);
-    if (r == ERR_OK)
-        r = agent_start(&s->spec, &s->paths, s->slave, &s->agent, &status, &e);
+    const struct agent_io io = {.fds = {-1, -1, -1}, .tty = s->slave};
+    if (r != ERR_OK)
+        say_done(r, 1, &e);
+    else if (start)
+        children_first(&s->commands, &io);
     fd_close(&s->slave);
-    if (r != ERR_OK) {
-        say_done(r, status, &e);
-        return;
+    s->gone = true;
+}
+
+// The sockets of this network can be made here only; where they lead to is the launcher's business.
+static void port(uint32_t command, int family)
+{
+    struct err e = {};
+    CLEANUP(fd_close) int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct ctl_msg m = {.kind = fd >= 0 ? CTL_SOCKETED : CTL_FAILED, .command = command};
+    if (fd < 0) {
+        err_fill(&e, fd_code(errno), "a socket of the sandbox: %s", fd_strerror(errno));
+        m.code = e.code;
+        memcpy(m.msg, e.msg, sizeof(m.msg));
     }
-    const struct ctl_msg m = {.kind = CTL_STARTED, .value = s->agent};
-    (void)!ctl_send(INIT_FD_CONTROL, &m, NULL, 0, &e);
+    (void)!ctl_send(INIT_FD_CONTROL, &m, &fd, fd >= 0 ? 1 : 0, &e);
 }
 
 static void capture(int fd)
@@ -246,6 +244,11 @@ static void capture(int fd)
     say_done(r, 0, &e);
 }
 
+static bool is_signal(int sig)
+{
+    return sig > 0 && sig < NSIG;
+}
+
 static bool control(struct init *s) // false: the launcher is gone, or broke the protocol
 {
     struct ctl_msg m;
@@ -255,12 +258,16 @@ static bool control(struct init *s) // false: the launcher is gone, or broke the
     if (ctl_recv(INIT_FD_CONTROL, &m, fds, &n, &e) != ERR_OK)
         return false;
     bool ok = true;
-    if (m.kind == CTL_GO && n == CTL_GO_FDS && s->agent == 0)
-        go(s, fds);
+    if (m.kind == CTL_GO && n == CTL_GO_FDS && !s->gone)
+        go(s, fds, m.value != 0);
+    else if (m.kind == CTL_EXEC && n >= 1 && s->gone)
+        children_exec(&s->commands, m.command, fds, n);
+    else if (m.kind == CTL_PORT && n == 0 && s->gone && (m.value == AF_INET || m.value == AF_INET6))
+        port(m.command, m.value);
     else if (m.kind == CTL_CAPTURE && n == 1)
         capture(fds[0]);
-    else if (m.kind == CTL_SIGNAL && n == 0 && m.value > 0 && m.value < NSIG)
-        (void)(s->agent > 0 && kill(-s->agent, m.value)); // gone: then its status is on the way
+    else if (m.kind == CTL_SIGNAL && n == 0 && is_signal(m.value))
+        children_signal(&s->commands, m.command, m.value);
     else
         ok = false;
     for (size_t i = 0; i < n; i++)
@@ -272,28 +279,27 @@ static bool control(struct init *s) // false: the launcher is gone, or broke the
 static void reap(struct init *s)
 {
     struct signalfd_siginfo info;
-    while (read(s->children, &info, sizeof(info)) == (ssize_t)sizeof(info))
+    while (read(s->ended, &info, sizeof(info)) == (ssize_t)sizeof(info))
         ;
-    int status;
-    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-        if (pid != s->agent)
-            continue;
-        struct err ignored;
-        const struct ctl_msg m = {.kind = CTL_EXITED, .value = status};
-        (void)!ctl_send(INIT_FD_CONTROL, &m, NULL, 0, &ignored);
-        s->agent = 0;
-    }
+    children_reap(&s->commands);
 }
+
+enum { OWN_FDS = 3 };
 
 static void loop(struct init *s)
 {
     for (;;) {
-        struct pollfd p[] = {{.fd = INIT_FD_CONTROL, .events = POLLIN},
-                             {.fd = INIT_FD_MONITOR, .events = POLLIN},
-                             {.fd = s->children, .events = POLLIN}};
-        if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
-            return;
+        struct pollfd p[OWN_FDS + CTL_COMMANDS_MAX] = {{.fd = INIT_FD_CONTROL, .events = POLLIN},
+                                                       {.fd = INIT_FD_MONITOR, .events = POLLIN},
+                                                       {.fd = s->ended, .events = POLLIN}};
+        size_t n = children_poll(&s->commands, p + OWN_FDS);
+        if (poll(p, OWN_FDS + n, -1) < 0) {
+            if (errno != EINTR)
+                return;
+            continue;
+        }
         struct err e;
+        children_hear(&s->commands, p + OWN_FDS, n); // before reaping, which may free entries
         if (p[2].revents)
             reap(s);
         if (p[1].revents && mon_serve(INIT_FD_MONITOR, s->ids, &e) != ERR_OK)
@@ -307,6 +313,7 @@ int init_main(void)
 {
     static struct init s = {.master = -1, .slave = -1};
     struct err e = {};
+    s.commands = (struct children){.spec = &s.spec, .paths = &s.paths, .control = INIT_FD_CONTROL};
     arena_init(&s.arena, SPEC_MAX);
     enum err_code r = build(&s, &e);
     if (r != ERR_OK) {

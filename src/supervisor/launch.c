@@ -220,7 +220,7 @@ static enum err_code go(struct launcher *l, struct err *e)
         r = ctl_memfd(buf_str(&l->ca), &fds[CTL_FD_CA], e);
     if (r == ERR_OK)
         r = ctl_memfd(buf_str(&bundle), &fds[CTL_FD_BUNDLE], e);
-    const struct ctl_msg m = {.kind = CTL_GO};
+    const struct ctl_msg m = {.kind = CTL_GO, .value = 1};
     if (r == ERR_OK)
         r = ctl_send(l->init, &m, fds, CTL_GO_FDS, e);
     fd_close(&fds[CTL_FD_CA]);
@@ -250,7 +250,7 @@ static enum err_code from_egress(struct launcher *l, struct err *e)
 static enum err_code agent_failed(struct launcher *l, const struct ctl_msg *m, struct err *e)
 {
     l->status = m->value > 0 ? m->value : 1;
-    if (m->code == ERR_OK || m->code > ERR_INTERNAL)
+    if ((m->kind != CTL_DONE && m->kind != CTL_FAILED) || m->code == ERR_OK || m->code > ERR_INTERNAL)
         return err_set(e, ERR_INTERNAL, "the sandbox said something unexpected");
     return err_set(e, (enum err_code)m->code, "%s", m->msg);
 }

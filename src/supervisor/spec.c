@@ -119,3 +119,39 @@ enum err_code spec_decode(struct str in, struct arena *a, struct init_spec *ret,
     *ret = s;
     return ERR_OK;
 }
+
+// ---- one command
+// -------------------------------------------------------------------------------------------------
+
+struct command_head {
+    uint32_t argv_n, env_n;
+    uint16_t cols, rows, tty, pad;
+};
+
+enum err_code spec_encode_command(const struct command_spec *s, struct buf *out, struct err *e)
+{
+    const struct command_head h = {.argv_n = (uint32_t)s->argv.n,
+                                   .env_n = (uint32_t)s->env.n,
+                                   .cols = s->cols,
+                                   .rows = s->rows,
+                                   .tty = s->tty};
+    buf_add(out, (struct str){(const char *)&h, sizeof(h)});
+    put_all(out, &s->argv);
+    put_all(out, &s->env);
+    put(out, s->workdir);
+    return buf_check(out, "the command and its environment", e);
+}
+
+enum err_code spec_decode_command(struct str in, struct arena *a, struct command_spec *ret, struct err *e)
+{
+    struct command_head h;
+    struct command_spec s = {};
+    if (!take(&in, &h, sizeof(h)) || h.argv_n == 0 || !take_all(&in, h.argv_n, a, &s.argv) ||
+        !take_all(&in, h.env_n, a, &s.env) || !take_str(&in, &s.workdir) || in.n > 0)
+        return err_set(e, ERR_INVALID, "the command is not well-formed");
+    s.tty = h.tty != 0;
+    s.cols = h.cols;
+    s.rows = h.rows;
+    *ret = s;
+    return ERR_OK;
+}

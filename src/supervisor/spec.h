@@ -33,6 +33,20 @@ struct init_spec {
     struct limits_want limits;
 };
 
+// One command for a sandbox that runs.
+struct command_spec {
+    struct strs argv, env; // all of its environment; argv has at least one word
+    struct str workdir;    // empty: the sandbox's own
+    bool tty;
+    uint16_t cols, rows;
+};
+
+// ERR_LIMIT: more than SPEC_MAX bytes.
+enum err_code spec_encode_command(const struct command_spec *s, struct buf *out, struct err *e) NONNULL;
+// As spec_decode().
+enum err_code spec_decode_command(struct str in, struct arena *a, struct command_spec *ret,
+                                  struct err *e) NONNULL;
+
 // ERR_LIMIT: more than SPEC_MAX bytes.
 enum err_code spec_encode(const struct init_spec *s, struct buf *out, struct err *e) NONNULL;
 // The strings of *ret point into `in`, the lists live in `a`. ERR_INVALID: not a specification.

@@ -85,9 +85,42 @@ static void test_limits(void)
            "no command is no specification");
 }
 
+static void test_command(void)
+{
+    struct err e = {};
+    const struct command_spec s = {.argv = {words, 4},
+                                   .env = {words + 1, 2},
+                                   .workdir = STR("/w"),
+                                   .tty = true,
+                                   .cols = 80,
+                                   .rows = 24};
+    struct command_spec got = {};
+    CLEANUP(buf_done) struct buf b;
+    CLEANUP(arena_done) struct arena a;
+    buf_init(&b, SPEC_MAX);
+    arena_init(&a, MIB);
+    tap_ok(spec_encode_command(&s, &b, &e) == ERR_OK &&
+               spec_decode_command(buf_str(&b), &a, &got, &e) == ERR_OK && same_list(&s.argv, &got.argv) &&
+               same_list(&s.env, &got.env) && str_eq(s.workdir, got.workdir) && got.tty && got.cols == 80 &&
+               got.rows == 24,
+           "a command that was written reads: %s", e.msg);
+    size_t refused = 0;
+    for (size_t n = 0; n < b.n; n++)
+        refused += spec_decode_command((struct str){b.p, n}, &a, &got, &e) == ERR_INVALID;
+    tap_ok(refused == b.n, "cut at any byte it is refused");
+    buf_addc(&b, 'x');
+    tap_ok(spec_decode_command(buf_str(&b), &a, &got, &e) == ERR_INVALID, "one byte too many is refused");
+    const struct command_spec none = {};
+    buf_clear(&b);
+    tap_ok(spec_encode_command(&none, &b, &e) == ERR_OK &&
+               spec_decode_command(buf_str(&b), &a, &got, &e) == ERR_INVALID,
+           "no word is no command");
+}
+
 int main(void)
 {
     test_round();
     test_limits();
+    test_command();
     return tap_done();
 }
