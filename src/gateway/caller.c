@@ -3,33 +3,97 @@
 #include <pwd.h>
 #include <unistd.h>
 
-enum err_code caller_check(const struct rpc_method *method, const struct rpc_peer *peer, uid_t own,
-                           enum rpc_code *ret_code, struct err *reterr)
+#include "gateway/services.h"
+
+static enum err_code deny(enum rpc_code code, const char *why, enum rpc_code *ret_code, struct err *reterr)
 {
-    switch (method->auth) {
-    case RPC_AUTH_OPEN:
-        return ERR_OK;
-    case RPC_AUTH_BEARER:
-    case RPC_AUTH_DUAL:
-        break;
-    case RPC_AUTH_SANDBOX:
-        *ret_code = RPC_PERMISSION_DENIED;
-        return err_set(reterr, ERR_DENIED, "only a sandbox may call this method");
-    case RPC_AUTH_NONE:
-    default:
-        *ret_code = RPC_PERMISSION_DENIED;
-        return err_set(reterr, ERR_DENIED, "nobody may call this method of a gateway");
-    }
-    if (!peer->local) {
-        *ret_code = RPC_UNAUTHENTICATED;
-        return err_set(reterr, ERR_DENIED, "callers are known by the gateway's Unix socket only");
-    }
+    *ret_code = code;
+    return err_set(reterr, ERR_DENIED, "%s", why);
+}
+
+// The one token of a call; *ret_n counts the fields, for two could be read differently.
+static struct str find_token(const struct rpc_meta *meta, unsigned *ret_n)
+{
+    struct str value = {};
+    unsigned n = 0;
+    for (const struct rpc_field *f = meta->first; f; f = f->next)
+        if (str_eq(f->name, STR("authorization")) && n++ == 0)
+            value = f->value;
+    *ret_n = n;
+    return value;
+}
+
+static enum err_code identify_token(const struct tokens *tokens, struct str value, struct caller *ret,
+                                    enum rpc_code *ret_code, struct err *reterr)
+{
+    *ret_code = RPC_UNAUTHENTICATED;
+    if (!str_skip(&value, STR("Bearer ")) || !tokens)
+        return err_set(reterr, ERR_DENIED, "invalid token");
+    struct caller c = {.kind = CALLER_SANDBOX, .uid = (uid_t)-1};
+    enum err_code r = tokens_check(tokens, value, clock_realtime_ms() / 1000, c.sandbox_id, reterr);
+    if (r == ERR_LIMIT)
+        *ret_code = RPC_RESOURCE_EXHAUSTED;
+    if (r != ERR_OK)
+        return ERR_DENIED; // no other authenticator is behind this one
+    (void)snprintf(c.subject, sizeof(c.subject), "spiffe://openshell/sandbox/%s", c.sandbox_id);
+    *ret = c;
+    return ERR_OK;
+}
+
+enum err_code caller_identify(const struct tokens *tokens, const struct rpc_peer *peer,
+                              const struct rpc_meta *meta, uid_t own, struct caller *ret,
+                              enum rpc_code *ret_code, struct err *reterr)
+{
+    unsigned n = 0;
+    struct str value = find_token(meta, &n);
+    if (n > 1)
+        return deny(RPC_UNAUTHENTICATED, "more than one authorization header", ret_code, reterr);
+    if (n == 1)
+        return identify_token(tokens, value, ret, ret_code, reterr);
+    if (!peer->local)
+        return deny(RPC_UNAUTHENTICATED, "missing authorization header", ret_code, reterr);
     if (peer->uid != own) {
         *ret_code = RPC_PERMISSION_DENIED;
         return err_set(reterr, ERR_DENIED, "this gateway serves uid %u, and the caller is uid %u",
                        (unsigned)own, (unsigned)peer->uid);
     }
+    if (peer->nested)
+        return deny(
+            RPC_UNAUTHENTICATED,
+            "missing authorization header: a process in another pid namespace is not taken for the user",
+            ret_code, reterr);
+    *ret = (struct caller){.kind = CALLER_USER, .uid = peer->uid};
+    (void)snprintf(ret->subject, sizeof(ret->subject), "uid:%u", (unsigned)peer->uid);
     return ERR_OK;
+}
+
+enum err_code caller_gate(const struct rpc_method *method, const struct caller *c, struct err *reterr)
+{
+    switch (method->auth) {
+    case RPC_AUTH_OPEN:
+    case RPC_AUTH_DUAL:
+        return ERR_OK;
+    case RPC_AUTH_BEARER:
+        return c->kind == CALLER_USER
+                   ? ERR_OK
+                   : err_set(reterr, ERR_DENIED, "sandbox principals may not call this method");
+    case RPC_AUTH_SANDBOX:
+        return c->kind == CALLER_SANDBOX
+                   ? ERR_OK
+                   : err_set(reterr, ERR_DENIED, "this method requires a sandbox principal");
+    case RPC_AUTH_NONE:
+    default:
+        return err_set(reterr, ERR_DENIED, "nobody may call this method of a gateway");
+    }
+}
+
+enum err_code caller_scope(struct rpc_request *r, struct str sandbox_id, struct err *reterr)
+{
+    const struct caller *c = rpc_request_principal(r);
+    if (c->kind == CALLER_USER || str_eq(str_of(c->sandbox_id), sandbox_id))
+        return ERR_OK;
+    return rpc_request_fail(r, RPC_PERMISSION_DENIED, reterr,
+                            "cross-sandbox access denied: a sandbox may name itself only");
 }
 
 static void find_name(uid_t uid, char dst[static CALLER_NAME_SIZE])
@@ -42,20 +106,27 @@ static void find_name(uid_t uid, char dst[static CALLER_NAME_SIZE])
 
 enum err_code caller_admit(struct rpc_request *r, struct err *reterr)
 {
-    const struct rpc_peer *peer = rpc_request_peer(r);
-    enum rpc_code code = RPC_PERMISSION_DENIED;
-    if (caller_check(rpc_request_method(r), peer, geteuid(), &code, reterr) != ERR_OK) {
-        rpc_request_set_code(r, code);
-        return ERR_DENIED;
-    }
     if (rpc_request_method(r)->auth == RPC_AUTH_OPEN)
         return ERR_OK;
-    struct caller *c = calloc(1, sizeof(*c));
-    if (!c)
+    const struct services *services = rpc_request_ctx(r);
+    struct caller who = {};
+    enum rpc_code code = RPC_PERMISSION_DENIED;
+    enum err_code c = caller_identify(services->tokens, rpc_request_peer(r), rpc_request_meta(r), geteuid(),
+                                      &who, &code, reterr);
+    if (c == ERR_OK) {
+        code = RPC_PERMISSION_DENIED;
+        c = caller_gate(rpc_request_method(r), &who, reterr);
+    }
+    if (c != ERR_OK) {
+        rpc_request_set_code(r, code);
+        return c;
+    }
+    if (who.kind == CALLER_USER)
+        find_name(who.uid, who.name);
+    struct caller *kept = malloc(sizeof(*kept));
+    if (!kept)
         return err_set(reterr, ERR_LIMIT, "no memory for the caller");
-    c->uid = peer->uid;
-    (void)snprintf(c->subject, sizeof(c->subject), "uid:%u", (unsigned)c->uid);
-    find_name(c->uid, c->name);
-    rpc_request_set_principal(r, c, free);
+    *kept = who;
+    rpc_request_set_principal(r, kept, free);
     return ERR_OK;
 }

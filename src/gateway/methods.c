@@ -1,6 +1,7 @@
 #include "gateway/methods.h"
 
 #include "gateway/caller.h"
+#include "gateway/token_methods.h"
 #include "openshell.pb-c.h"
 
 // protobuf-c's strings are char *, and packing only reads them.
@@ -95,4 +96,6 @@ const struct rpc_handler gateway_handlers[RPC_METHODS] = {
     [RPC_OPEN_SHELL_GET_SANDBOX] = {.unary = method_get_sandbox},
     [RPC_OPEN_SHELL_LIST_SANDBOXES] = {.unary = method_list_sandboxes},
     [RPC_OPEN_SHELL_DELETE_SANDBOX] = {.unary = method_delete_sandbox},
+    [RPC_OPEN_SHELL_ISSUE_SANDBOX_TOKEN] = {.unary = method_issue_sandbox_token},
+    [RPC_OPEN_SHELL_REFRESH_SANDBOX_TOKEN] = {.unary = method_refresh_sandbox_token},
 };

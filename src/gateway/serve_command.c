@@ -11,11 +11,14 @@
 #include "gateway/methods.h"
 #include "gateway/sandboxes.h"
 #include "gateway/state.h"
+#include "gateway/tokens.h"
 #include "gateway/workspace.h"
 #include "rpc/local.h"
 
 enum { OPT_SOCKET, OPT_STATE, OPT_PROGRAM, OPT_LOG_LEVEL };
-enum { DRAIN_MS = 10'000 }; // ours: below what service managers wait before they kill (systemd: 90 s)
+#define GATEWAY_ID "openshell" // reference: gateway 6; both are its defaults
+enum { TOKEN_TTL_S = 0 };      // never: a sandbox that was cut off for long must find back
+enum { DRAIN_MS = 10'000 };    // ours: below what service managers wait before they kill (systemd: 90 s)
 
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 
@@ -157,8 +160,9 @@ static enum err_code prepare_sandboxes(struct gateway *g, const struct args *a, 
     return r;
 }
 
-// What survives this process: the folder, which no other gateway may use meanwhile, and the store in it.
-static enum err_code open_store(struct gateway *g, const struct args *a, struct err *reterr)
+// What survives this process: the folder, which no other gateway may use meanwhile, the store in it, and the
+// key of the supervisors' tokens.
+static enum err_code open_state(struct gateway *g, const struct args *a, struct err *reterr)
 {
     char path[STATE_PATH_SIZE];
     enum err_code r = state_open(args_value(a, &serve_opts[OPT_STATE]), &g->state, reterr);
@@ -166,7 +170,11 @@ static enum err_code open_store(struct gateway *g, const struct args *a, struct 
         r = state_path(&g->state, "openshell.db", path, reterr);
     if (r == ERR_OK)
         r = store_open(str_of(path), &g->services.store, reterr);
-    return r == ERR_OK ? workspace_ensure_default(g->services.store, reterr) : r;
+    if (r == ERR_OK)
+        r = workspace_ensure_default(g->services.store, reterr);
+    if (r == ERR_OK)
+        r = state_path(&g->state, "jwt", path, reterr);
+    return r == ERR_OK ? tokens_open(path, STR(GATEWAY_ID), TOKEN_TTL_S, &g->services.tokens, reterr) : r;
 }
 
 static int serve_run(struct cli *cli, const struct args *a)
@@ -188,7 +196,7 @@ static int serve_run(struct cli *cli, const struct args *a)
     g.log = g.services.log = &cli->log;
     if (local_make_dir(path, env.uid, &err) != ERR_OK || prepare(&g, path, &err) != ERR_OK)
         return report(cli, err.msg, "cannot listen on %s", path);
-    if (open_store(&g, a, &err) != ERR_OK)
+    if (open_state(&g, a, &err) != ERR_OK)
         return report(cli, err.msg, "cannot open the store");
     if (prepare_sandboxes(&g, a, path, &err) != ERR_OK)
         return report(cli, err.msg, "cannot run sandboxes");
@@ -198,6 +206,7 @@ static int serve_run(struct cli *cli, const struct args *a)
     sandboxes_free(g.services.sandboxes);
     rpc_server_free(g.server);
     g.server = NULL;
+    tokens_free(g.services.tokens);
     store_free(g.services.store);
     state_done(&g.state);
     int left = uv_loop_close(&g.loop);

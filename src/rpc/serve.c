@@ -8,8 +8,13 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 // Linux 6.5; not in Debian 12's headers
+#endif
 
 // What there is to do for a connection is done in one place, conn_turn(), before the loop waits again:
 // whoever changes something marks the connection by conn_touch(). So no event of a core is called from inside
@@ -252,6 +257,25 @@ static void on_prepare(uv_prepare_t *prepare)
 
 // ---- accepting
 
+// Whether the process at the other end is not surely in our own pid namespace. It is held by a pidfd
+// meanwhile, so that its number cannot become another's. Kernels before 6.5 have no SO_PEERPIDFD: there, a
+// number that was used again between connect() and here is not noticed.
+static bool is_nested(int fd, pid_t pid)
+{
+    CLEANUP(fd_close) int pidfd = -1;
+    socklen_t n = sizeof(pidfd);
+    char path[40];
+    struct stat own, theirs;
+    if (pid <= 0) // of a namespace that we cannot see into
+        return true;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &n) != 0)
+        pidfd = errno == ENOPROTOOPT ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    (void)snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)pid);
+    return pidfd < 0 || stat("/proc/self/ns/pid", &own) != 0 || stat(path, &theirs) != 0 ||
+           own.st_dev != theirs.st_dev || own.st_ino != theirs.st_ino ||
+           syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) != 0; // has not ended meanwhile
+}
+
 static void peer_of(struct conn *c, bool is_unix)
 {
     uv_os_fd_t fd = -1;
@@ -266,6 +290,7 @@ static void peer_of(struct conn *c, bool is_unix)
             c->peer.uid = cred.uid;
             c->peer.gid = cred.gid;
             c->peer.pid = cred.pid;
+            c->peer.nested = is_nested(fd, cred.pid);
         }
         return;
     }

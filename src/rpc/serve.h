@@ -26,6 +26,7 @@ struct rpc_peer {
     uid_t uid;
     gid_t gid;
     pid_t pid;
+    bool nested;              // a Unix socket: the process is not seen to live in our own pid namespace
     char addr[RPC_ADDR_SIZE]; // "192.0.2.7:4711", or "unix"
 };
 
