@@ -82,6 +82,8 @@ static enum err_code connect_to(const struct sockaddr *addr, socklen_t n, struct
     if (fd < 0)
         return err_set(reterr, fd_code(errno), "a socket: %s", fd_strerror(errno));
     int failed = connect(fd, addr, n) == 0 ? 0 : errno;
+    if (failed == EINPROGRESS && !wait)
+        failed = 0; // sending says how it went
     if (failed == EINPROGRESS) {
         struct pollfd fds[2] = {{.fd = fd, .events = POLLOUT}, {.fd = wait->cancel_fd, .events = POLLIN}};
         int r = 0;
@@ -143,8 +145,9 @@ static enum err_code connect_tcp(struct str place, const struct rpc_wait *wait, 
     return c;
 }
 
-enum err_code rpc_dial(struct str endpoint, const struct rpc_config *config, const struct rpc_wait *wait,
-                       struct rpc_client **ret, struct err *reterr)
+// `wait` NULL: not at all.
+static enum err_code dial(struct str endpoint, const struct rpc_config *config, const struct rpc_wait *wait,
+                          struct rpc_client **ret, struct err *reterr)
 {
     struct str rest = endpoint;
     int fd = -1;
@@ -165,6 +168,18 @@ enum err_code rpc_dial(struct str endpoint, const struct rpc_config *config, con
                     STR_FMT(endpoint));
     }
     return c == ERR_OK ? rpc_client_new(fd, authority, config, ret, reterr) : c;
+}
+
+enum err_code rpc_dial(struct str endpoint, const struct rpc_config *config, const struct rpc_wait *wait,
+                       struct rpc_client **ret, struct err *reterr)
+{
+    return dial(endpoint, config, wait, ret, reterr);
+}
+
+enum err_code rpc_dial_begin(struct str endpoint, const struct rpc_config *config, struct rpc_client **ret,
+                             struct err *reterr)
+{
+    return dial(endpoint, config, NULL, ret, reterr);
 }
 
 enum err_code rpc_client_new(int fd, struct str authority, const struct rpc_config *config,
@@ -256,6 +271,12 @@ static void pump_in(struct rpc_client *c)
     }
 }
 
+void rpc_client_flush(struct rpc_client *c)
+{
+    pump_out(c);
+    rpc_core_run(c->core); // room in queues; and what pump_out() may have found lost
+}
+
 enum err_code rpc_client_pump(struct rpc_client *c, struct err *reterr)
 {
     struct err err = {};
@@ -265,8 +286,7 @@ enum err_code rpc_client_pump(struct rpc_client *c, struct err *reterr)
     if (!c->gone)
         pump_in(c);
     rpc_core_run(c->core);
-    pump_out(c);
-    rpc_core_run(c->core); // room in queues; and what pump_out() may have found lost
+    rpc_client_flush(c);
     if (c->gone)
         return err_set(reterr, c->why.code, "%s", c->why.msg);
     return ERR_OK;
@@ -356,10 +376,9 @@ void rpc_close(struct rpc_client_call *call)
 {
     if (!call)
         return;
-    struct err ignored = {};
     if (call->stream) {
         call_end(call, RPC_CANCELLED, "cancelled");
-        (void)rpc_client_pump(call->client, &ignored);
+        rpc_client_flush(call->client);
     }
     arena_done(&call->arena);
     buf_done(&call->message);
@@ -379,25 +398,29 @@ enum err_code rpc_write(struct rpc_client_call *call, const ProtobufCMessage *me
             break;
         }
         code = rpc_stream_send(call->stream, buf_str(&bytes), reterr);
-        if (code != ERR_LIMIT || how == RPC_TRY)
+        if (code != ERR_LIMIT || how != RPC_BLOCK)
             break;
         call_wait(call);
         (void)rpc_client_pump(call->client, &ignored); // a lost connection ends the call
         code = ERR_OK;
     }
     buf_done(&bytes);
-    if (code == ERR_OK)
+    if (code == ERR_OK && how != RPC_QUEUE)
         (void)rpc_client_pump(call->client, &ignored);
     return code;
 }
 
 void rpc_write_end(struct rpc_client_call *call)
 {
-    struct err ignored = {};
     if (call->stream) {
         rpc_stream_half_close(call->stream);
-        (void)rpc_client_pump(call->client, &ignored);
+        rpc_client_flush(call->client);
     }
+}
+
+bool rpc_has_room(const struct rpc_client_call *call)
+{
+    return call->stream && rpc_stream_has_room(call->stream);
 }
 
 enum err_code rpc_read(struct rpc_client_call *call, enum rpc_try how, struct arena *arena,
@@ -409,7 +432,9 @@ enum err_code rpc_read(struct rpc_client_call *call, enum rpc_try how, struct ar
             call->wanted = true;
             rpc_stream_want(call->stream, 1);
         }
-        if (!call->has_message && !call->ended)
+        if (!call->has_message && !call->ended && how == RPC_QUEUE)
+            rpc_core_run(call->client->core); // what came with others' messages
+        else if (!call->has_message && !call->ended)
             (void)rpc_client_pump(call->client, &ignored); // a lost connection ends the call
         if (call->has_message) {
             call->has_message = false;
@@ -420,7 +445,7 @@ enum err_code rpc_read(struct rpc_client_call *call, enum rpc_try how, struct ar
         }
         if (call->ended && call->st.code != RPC_OK)
             return rpc_status_err(&call->st, reterr);
-        if (call->ended || how == RPC_TRY) {
+        if (call->ended || how != RPC_BLOCK) {
             *ret = NULL;
             *ret_end = call->ended;
             return ERR_OK;

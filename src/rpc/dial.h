@@ -23,6 +23,10 @@ struct rpc_wait {
 // nobody listens. The connection is up when this returns; HTTP/2 is not spoken yet.
 enum err_code rpc_dial(struct str endpoint, const struct rpc_config *config, const struct rpc_wait *wait,
                        struct rpc_client **ret, struct err *reterr) NONNULL;
+// The same without waiting for the connection: while it is not up, nothing moves; where it fails, pumping
+// says so.
+enum err_code rpc_dial_begin(struct str endpoint, const struct rpc_config *config, struct rpc_client **ret,
+                             struct err *reterr) NONNULL;
 // Over a socket that is connected; owned from here, also on failure.
 enum err_code rpc_client_new(int fd, struct str authority, const struct rpc_config *config,
                              struct rpc_client **ret, struct err *reterr) NONNULL;
@@ -54,13 +58,17 @@ static inline void rpc_closep(struct rpc_client_call **call)
     rpc_close(*call);
 }
 
-enum rpc_try { RPC_BLOCK, RPC_TRY };
+// RPC_QUEUE is RPC_TRY that leaves the socket alone, for many calls between one rpc_client_pump() and one
+// rpc_client_flush().
+enum rpc_try { RPC_BLOCK, RPC_TRY, RPC_QUEUE };
 
 // Waits for room in the queue; with RPC_TRY: ERR_LIMIT where there is none. ERR_UNAVAILABLE: the call has
 // ended, and rpc_read() says how.
 enum err_code rpc_write(struct rpc_client_call *call, const ProtobufCMessage *message, enum rpc_try how,
                         struct err *reterr) NONNULL;
 void rpc_write_end(struct rpc_client_call *call) NONNULL;
+// Whether a message of at most half the queue can be written at once.
+[[nodiscard]] bool rpc_has_room(const struct rpc_client_call *call) NONNULL;
 
 // The next message. *ret NULL and *ret_end true: the call has ended well. *ret NULL and *ret_end false: with
 // RPC_TRY, there is none yet.
@@ -76,3 +84,4 @@ enum err_code rpc_read(struct rpc_client_call *call, enum rpc_try how, struct ar
 [[nodiscard]] int64_t rpc_client_next_ns(const struct rpc_client *c) NONNULL; // pump by then at the latest
 // Reads, writes, ticks; never waits. ERR_UNAVAILABLE: the connection is gone, and so are its calls.
 enum err_code rpc_client_pump(struct rpc_client *c, struct err *reterr) NONNULL;
+void rpc_client_flush(struct rpc_client *c) NONNULL; // writes only; pumping says where that fails

@@ -635,6 +635,62 @@ static void test_endpoints(void)
     }
 }
 
+// Several calls in a poll loop of their own, on a connection that nobody waited for.
+static void test_queue(void)
+{
+    enum { CALLS = 3 }; // work_max
+    char endpoint[64];
+    (void)snprintf(endpoint, sizeof(endpoint), "http://127.0.0.1:%u", t.port);
+    struct rpc_client *c = NULL;
+    struct rpc_client_call *calls[CALLS] = {};
+    struct err err = {};
+    struct arena arena;
+    arena_init(&arena, MIB);
+    Openshell__V1__GetSandboxRequest req = OPENSHELL__V1__GET_SANDBOX_REQUEST__INIT;
+    req.name = (char *)(uintptr_t) "a";
+    bool ok = rpc_dial_begin(str_of(endpoint), &RPC_CONFIG_CLIENT, &c, &err) == ERR_OK;
+    for (size_t i = 0; ok && i < CALLS; i++) {
+        ok = rpc_open(c, RPC_OPEN_SHELL_GET_SANDBOX, &forever, &calls[i], &err) == ERR_OK &&
+             rpc_has_room(calls[i]) && rpc_write(calls[i], &req.base, RPC_QUEUE, &err) == ERR_OK;
+        if (ok)
+            rpc_write_end(calls[i]);
+    }
+    size_t answers = 0, ends = 0;
+    int64_t until = deadline_in_ms(5000);
+    while (ok && ends < CALLS && !deadline_passed(until)) {
+        struct pollfd p = {.fd = rpc_client_fd(c), .events = rpc_client_poll(c)};
+        (void)poll(&p, 1, deadline_left_ms(until));
+        ok = rpc_client_pump(c, &err) == ERR_OK;
+        for (size_t i = 0; ok && i < CALLS; i++) {
+            ProtobufCMessage *m = NULL;
+            bool end = false;
+            while (calls[i] && (ok = rpc_read(calls[i], RPC_QUEUE, &arena, &m, &end, &err) == ERR_OK) && m)
+                answers++;
+            if (end) {
+                ends++;
+                rpc_close(TAKE(calls[i]));
+            }
+        }
+        rpc_client_flush(c);
+    }
+    tap_ok(ok && answers == CALLS && ends == CALLS, "many calls in one loop: %zu answers, %zu ends %s",
+           answers, ends, err.msg);
+    for (size_t i = 0; i < CALLS; i++)
+        rpc_close(calls[i]);
+    rpc_client_free(c);
+    c = NULL;
+    ok = rpc_dial_begin(STR("http://127.0.0.1:1"), &RPC_CONFIG_CLIENT, &c, &err) == ERR_OK;
+    enum err_code code = ok ? ERR_OK : err.code; // loopback refuses at once, others later
+    for (until = deadline_in_ms(5000); ok && code == ERR_OK && !deadline_passed(until);) {
+        struct pollfd p = {.fd = rpc_client_fd(c), .events = rpc_client_poll(c)};
+        (void)poll(&p, 1, deadline_left_ms(until));
+        code = rpc_client_pump(c, &err);
+    }
+    tap_ok(code == ERR_UNAVAILABLE, "a connection that fails later says so: %s", err.msg);
+    rpc_client_free(c);
+    arena_done(&arena);
+}
+
 int main(void)
 {
     (void)setvbuf(stdout, NULL, _IOLBF, 0); // what an abort leaves is worth reading
@@ -656,6 +712,7 @@ int main(void)
     test_watch(c, false);
     test_watch(c, true);
     test_relay(c);
+    test_queue();
     rpc_client_free(c);
     test_listen();
     test_drain_stop();
