@@ -89,6 +89,15 @@ void tls_ctx_tune(SSL_CTX *ctx)
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 }
 
+int tls_no_passphrase(char *dst, int size, int rwflag, void *arg)
+{
+    (void)dst;
+    (void)size;
+    (void)rwflag;
+    (void)arg;
+    return -1;
+}
+
 // ---- errors
 // -------------------------------------------------------------------------------------------------
 

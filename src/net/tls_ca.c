@@ -3,7 +3,6 @@
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
 #include <time.h>
@@ -17,7 +16,8 @@ enum {
     CA_DAYS = 365,
     LEAF_DAYS = 30,
     LEAF_FRESH_S = 24 * 3600, // a cached leaf is made anew after that long
-    SKEW_S = 24 * 3600,       // clients whose clock is behind
+    DAY_S = 24 * 3600,
+    SKEW_S = DAY_S, // clients whose clock is behind
 };
 
 struct leaf {
@@ -42,62 +42,18 @@ struct tls_ca {
 // ---- certificates
 // -------------------------------------------------------------------------------------------
 
-static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
-{
-    X509V3_CTX ctx;
-    X509V3_set_ctx_nodb(&ctx);
-    X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
-    X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
-    bool ok = ext && X509_add_ext(cert, ext, -1) == 1;
-    X509_EXTENSION_free(ext);
-    return ok;
-}
-
-static bool set_serial(X509 *cert)
-{
-    unsigned char serial[16];
-    if (RAND_bytes(serial, sizeof(serial)) != 1)
-        return false;
-    serial[0] &= 0x7f; // positive
-    serial[0] |= 0x01; // and never shorter
-    BIGNUM *n = BN_bin2bn(serial, sizeof(serial), NULL);
-    bool ok = n && BN_to_ASN1_INTEGER(n, X509_get_serialNumber(cert));
-    BN_free(n);
-    return ok;
-}
-
-static bool add_name(X509_NAME *name, const char *field, struct str value)
-{
-    return X509_NAME_add_entry_by_txt(name, field, MBSTRING_ASC, (const unsigned char *)value.p, (int)value.n,
-                                      -1, 0) == 1;
-}
-
-static X509 *cert_new(EVP_PKEY *key, int days)
-{
-    X509 *cert = X509_new();
-    if (!cert)
-        return NULL;
-    bool ok = X509_set_version(cert, 2) == 1 && set_serial(cert) &&
-              X509_gmtime_adj(X509_getm_notBefore(cert), -SKEW_S) &&
-              X509_gmtime_adj(X509_getm_notAfter(cert), (long)days * 24 * 3600) &&
-              X509_set_pubkey(cert, key) == 1;
-    if (ok)
-        return cert;
-    X509_free(cert);
-    return NULL;
-}
-
 static X509 *ca_cert(EVP_PKEY *key)
 {
-    X509 *cert = cert_new(key, CA_DAYS);
+    X509 *cert = x509_new(key, -SKEW_S, CA_DAYS * DAY_S);
     if (!cert)
         return NULL;
     X509_NAME *name = X509_get_subject_name(cert);
-    bool ok = add_name(name, "O", STR("OpenShell")) && add_name(name, "CN", STR("OpenShell Sandbox CA")) &&
+    bool ok = x509_add_name(name, "O", STR("OpenShell")) &&
+              x509_add_name(name, "CN", STR("OpenShell Sandbox CA")) &&
               X509_set_issuer_name(cert, name) == 1 &&
-              add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE") &&
-              add_extension(cert, cert, NID_key_usage, "critical,keyCertSign,cRLSign") &&
-              add_extension(cert, cert, NID_subject_key_identifier, "hash") &&
+              x509_add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE") &&
+              x509_add_extension(cert, cert, NID_key_usage, "critical,keyCertSign,cRLSign") &&
+              x509_add_extension(cert, cert, NID_subject_key_identifier, "hash") &&
               X509_sign(cert, key, EVP_sha256()) > 0;
     if (ok)
         return cert;
@@ -118,22 +74,22 @@ static bool leaf_names(struct tls_ca *ca, X509 *cert, struct str host)
     (void)snprintf(san, sizeof(san), "%s:%.*s", literal ? "IP" : "DNS", (int)host.n, host.p);
     // A CN has 64 bytes at most; clients read the SAN, which is critical where there is no subject.
     struct str cn = host.n <= 64 ? host : STR("OpenShell sandbox");
-    return add_name(X509_get_subject_name(cert), "CN", cn) &&
+    return x509_add_name(X509_get_subject_name(cert), "CN", cn) &&
            X509_set_issuer_name(cert, X509_get_subject_name(ca->cert)) == 1 &&
-           add_extension(cert, ca->cert, NID_subject_alt_name, san);
+           x509_add_extension(cert, ca->cert, NID_subject_alt_name, san);
 }
 
 static X509 *leaf_cert(struct tls_ca *ca, struct str host)
 {
-    X509 *cert = cert_new(ca->leaf_key, LEAF_DAYS);
+    X509 *cert = x509_new(ca->leaf_key, -SKEW_S, LEAF_DAYS * DAY_S);
     if (!cert)
         return NULL;
     bool ok = leaf_names(ca, cert, host) &&
-              add_extension(cert, ca->cert, NID_basic_constraints, "critical,CA:FALSE") &&
-              add_extension(cert, ca->cert, NID_key_usage, "critical,digitalSignature") &&
-              add_extension(cert, ca->cert, NID_ext_key_usage, "serverAuth") &&
-              add_extension(cert, ca->cert, NID_subject_key_identifier, "hash") &&
-              add_extension(cert, ca->cert, NID_authority_key_identifier, "keyid") &&
+              x509_add_extension(cert, ca->cert, NID_basic_constraints, "critical,CA:FALSE") &&
+              x509_add_extension(cert, ca->cert, NID_key_usage, "critical,digitalSignature") &&
+              x509_add_extension(cert, ca->cert, NID_ext_key_usage, "serverAuth") &&
+              x509_add_extension(cert, ca->cert, NID_subject_key_identifier, "hash") &&
+              x509_add_extension(cert, ca->cert, NID_authority_key_identifier, "keyid") &&
               X509_sign(cert, ca->key, EVP_sha256()) > 0;
     if (ok)
         return cert;

@@ -9,6 +9,9 @@
 
 void tls_ctx_tune(SSL_CTX *ctx) NONNULL; // what both sides want
 
+// For whatever reads PEM: without it OpenSSL asks the terminal for a passphrase.
+int tls_no_passphrase(char *dst, int size, int rwflag, void *arg);
+
 // Words for OpenSSL's last error, which is cleared.
 enum err_code tls_error(const char *what, enum err_code code, struct err *e) NONNULL;
 
@@ -36,3 +39,9 @@ enum err_code tls_client_ctx(struct tls_client *c, SSL_CTX **ret, struct err *e)
 // Has the sessions of this connection stored under `k`, whenever they come.
 [[nodiscard]] bool tls_client_remember(struct tls_client *c, SSL *ssl,
                                        const struct tls_session_key *k) NONNULL;
+
+// ---- pki.c ----
+// A certificate with a serial number, valid from and until so many seconds from now; NULL: no memory.
+[[nodiscard]] X509 *x509_new(EVP_PKEY *key, long from_s, long until_s) NONNULL;
+[[nodiscard]] bool x509_add_name(X509_NAME *name, const char *field, struct str value) NONNULL; // empty: none
+[[nodiscard]] bool x509_add_extension(X509 *cert, X509 *issuer, int nid, const char *value) NONNULL;

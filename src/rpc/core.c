@@ -208,7 +208,7 @@ void rpc_core_free(struct rpc_core *core)
         return;
     nghttp2_session_del(core->session); // calls back for streams that are open
     while (core->streams)
-        stream_free(core->streams);
+        call_free(core->streams);
     free(core);
 }
 
@@ -238,7 +238,7 @@ void rpc_core_run(struct rpc_core *core)
         stream_run(s);
         next = s->next; // read after the events: they may have begun new calls
         if (s->closed && (s->released || s->told_closed))
-            stream_free(s);
+            call_free(s);
     }
     core->running = false;
 }

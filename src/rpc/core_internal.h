@@ -79,7 +79,7 @@ static inline void queue_trim(struct buf *b, size_t *off)
 enum { STREAM_ARENA_MAX = 96 * KIB };
 
 struct rpc_stream *stream_new(struct rpc_core *core, int32_t id) NONNULL; // NULL: no memory
-void stream_free(struct rpc_stream *s) NONNULL;
+void call_free(struct rpc_stream *s) NONNULL;
 void stream_run(struct rpc_stream *s) NONNULL;
 void stream_reset(struct rpc_stream *s, uint32_t http2_error) NONNULL; // once
 // Whether the application knows of it. A server's call is nobody's until all of its header is there.

@@ -26,7 +26,7 @@ struct rpc_stream *stream_new(struct rpc_core *core, int32_t id)
     return s;
 }
 
-void stream_free(struct rpc_stream *s)
+void call_free(struct rpc_stream *s)
 {
     if (s->prev)
         s->prev->next = s->next;
@@ -517,7 +517,7 @@ enum err_code rpc_call(struct rpc_core *core, const struct rpc_call_opts *opts, 
     s->begun = true;
     enum err_code c = submit_request(s, opts, reterr);
     if (c != ERR_OK) {
-        stream_free(s);
+        call_free(s);
         return c;
     }
     *ret = s;

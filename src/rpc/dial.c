@@ -2,20 +2,17 @@
 
 #include "base/fd.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
-enum { READ_SIZE = 64 * KIB, AUTHORITY_MAX = 300 };
+enum { READ_SIZE = 64 * KIB, AUTHORITY_MAX = 300, SEAL_MAX = 64 * KIB };
 
 struct rpc_client {
     int fd;
     struct rpc_core *core;
-    struct str out; // borrowed from the core, still to be written
+    struct tls_pipe *tls; // NULL: none
+    struct str out;       // borrowed from the core, or from tls, still to be written
     const struct rpc_meta *meta;
     struct rpc_status st; // of the call that ended last
     struct buf details;
@@ -23,6 +20,7 @@ struct rpc_client {
     struct err why; // where it is gone
     char authority[AUTHORITY_MAX];
     char in[READ_SIZE];
+    char plain[16 * KIB]; // with TLS
 };
 
 struct rpc_client_call {
@@ -75,113 +73,6 @@ static const struct rpc_events events = {.headers = on_headers, .message = on_me
 
 // ---- connecting
 
-static enum err_code connect_to(const struct sockaddr *addr, socklen_t n, struct str name,
-                                const struct rpc_wait *wait, int *ret, struct err *reterr)
-{
-    CLEANUP(fd_close) int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return err_set(reterr, fd_code(errno), "a socket: %s", fd_strerror(errno));
-    int failed = connect(fd, addr, n) == 0 ? 0 : errno;
-    if (failed == EINPROGRESS && !wait)
-        failed = 0; // sending says how it went
-    if (failed == EINPROGRESS) {
-        struct pollfd fds[2] = {{.fd = fd, .events = POLLOUT}, {.fd = wait->cancel_fd, .events = POLLIN}};
-        int r = 0;
-        do
-            r = poll(fds, 2, deadline_left_ms(wait->deadline_ns));
-        while (r < 0 && errno == EINTR);
-        if (r == 0)
-            return err_set(reterr, ERR_TIMEOUT, "%.*s: no connection in time", STR_FMT(name));
-        if (fds[1].revents)
-            return err_set(reterr, ERR_UNAVAILABLE, "%.*s: cancelled", STR_FMT(name));
-        socklen_t size = sizeof(failed);
-        (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &size);
-    }
-    if (failed)
-        return err_set(reterr, ERR_UNAVAILABLE, "%.*s: %s", STR_FMT(name), fd_strerror(failed));
-    *ret = fd_take(&fd);
-    return ERR_OK;
-}
-
-static enum err_code connect_unix(struct str path, const struct rpc_wait *wait, int *ret, struct err *reterr)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    if (!str_starts(path, STR("/")) || !str_cstr(path, addr.sun_path, sizeof(addr.sun_path)))
-        return err_set(reterr, ERR_INVALID, "'%.*s' is no path of a socket: absolute, at most %zu bytes",
-                       STR_FMT(path), sizeof(addr.sun_path) - 1);
-    return connect_to((const struct sockaddr *)&addr, sizeof(addr), path, wait, ret, reterr);
-}
-
-// "host:port" of a URL, whose host is a literal address or localhost.
-static enum err_code connect_tcp(struct str place, const struct rpc_wait *wait, int *ret, struct err *reterr)
-{
-    struct str host = place;
-    while (host.n > 0 && host.p[host.n - 1] != ':')
-        host.n--;
-    uint64_t port = 0;
-    if (host.n == 0 || !str_u64(str_from(place, host.n), UINT16_MAX, &port) || port == 0)
-        return err_set(reterr, ERR_INVALID, "'%.*s' has no port", STR_FMT(place));
-    host.n--;
-    struct str name = host;
-    if (str_eq(host, STR("localhost")))
-        host = STR("127.0.0.1");
-    char text[INET6_ADDRSTRLEN] = "";
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
-    enum err_code c = ERR_OK;
-    if (str_starts(host, STR("[")) && str_ends(host, STR("]"))) {
-        host = (struct str){host.p + 1, host.n - 2};
-        if (!str_cstr(host, text, sizeof(text)) || inet_pton(AF_INET6, text, &v6.sin6_addr) != 1)
-            return err_set(reterr, ERR_INVALID, "'%.*s' is no IPv6 address", STR_FMT(name));
-        c = connect_to((const struct sockaddr *)&v6, sizeof(v6), place, wait, ret, reterr);
-    } else if (str_cstr(host, text, sizeof(text)) && inet_pton(AF_INET, text, &v4.sin_addr) == 1) {
-        c = connect_to((const struct sockaddr *)&v4, sizeof(v4), place, wait, ret, reterr);
-    } else {
-        return err_set(reterr, ERR_UNSUPPORTED, "'%.*s': only addresses and localhost can be dialled yet",
-                       STR_FMT(name));
-    }
-    if (c == ERR_OK)
-        (void)setsockopt(*ret, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)); // slower without, no worse
-    return c;
-}
-
-// `wait` NULL: not at all.
-static enum err_code dial(struct str endpoint, const struct rpc_config *config, const struct rpc_wait *wait,
-                          struct rpc_client **ret, struct err *reterr)
-{
-    struct str rest = endpoint;
-    int fd = -1;
-    enum err_code c;
-    struct str authority = STR("localhost");
-    if (str_skip(&rest, STR("unix:"))) {
-        (void)str_skip(&rest, STR("//"));
-        c = connect_unix(rest, wait, &fd, reterr);
-    } else if (str_skip(&rest, STR("http://"))) {
-        if (str_ends(rest, STR("/")))
-            rest.n--;
-        authority = rest;
-        c = connect_tcp(rest, wait, &fd, reterr);
-    } else if (str_starts(rest, STR("https://"))) {
-        c = err_set(reterr, ERR_UNSUPPORTED, "https is not built yet; use http:// or unix:");
-    } else {
-        c = err_set(reterr, ERR_INVALID, "'%.*s' is no endpoint: unix:/path or http://address:port",
-                    STR_FMT(endpoint));
-    }
-    return c == ERR_OK ? rpc_client_new(fd, authority, config, ret, reterr) : c;
-}
-
-enum err_code rpc_dial(struct str endpoint, const struct rpc_config *config, const struct rpc_wait *wait,
-                       struct rpc_client **ret, struct err *reterr)
-{
-    return dial(endpoint, config, wait, ret, reterr);
-}
-
-enum err_code rpc_dial_begin(struct str endpoint, const struct rpc_config *config, struct rpc_client **ret,
-                             struct err *reterr)
-{
-    return dial(endpoint, config, NULL, ret, reterr);
-}
-
 enum err_code rpc_client_new(int fd, struct str authority, const struct rpc_config *config,
                              struct rpc_client **ret, struct err *reterr)
 {
@@ -211,6 +102,7 @@ void rpc_client_free(struct rpc_client *c)
     if (!c)
         return;
     rpc_core_free(c->core);
+    tls_pipe_free(c->tls);
     fd_close(&c->fd);
     buf_done(&c->details);
     free(c);
@@ -232,12 +124,30 @@ static void gone(struct rpc_client *c, const char *why)
     rpc_core_lost(c->core, why);
 }
 
+// What the socket takes next into c->out: what the core says, sealed where there is TLS.
+static enum err_code next_out(struct rpc_client *c, struct err *reterr)
+{
+    if (!c->tls)
+        return rpc_core_send(c->core, &c->out, reterr);
+    enum err_code code = ERR_OK;
+    struct str plain = {};
+    do {
+        if (!tls_pipe_is_up(c->tls))
+            break;
+        code = rpc_core_send(c->core, &plain, reterr);
+        if (code == ERR_OK && plain.n > 0)
+            code = tls_pipe_write(c->tls, plain, reterr);
+    } while (code == ERR_OK && plain.n > 0 && tls_pipe_out(c->tls).n < SEAL_MAX);
+    c->out = tls_pipe_out(c->tls);
+    return code;
+}
+
 // As much as the socket takes.
 static void pump_out(struct rpc_client *c)
 {
     struct err err = {};
     while (!c->gone) {
-        if (c->out.n == 0 && rpc_core_send(c->core, &c->out, &err) != ERR_OK)
+        if (c->out.n == 0 && next_out(c, &err) != ERR_OK)
             gone(c, err.msg);
         if (c->gone || c->out.n == 0)
             return;
@@ -248,27 +158,57 @@ static void pump_out(struct rpc_client *c)
             return;
         }
         c->out = str_from(c->out, n > 0 ? (size_t)n : 0);
+        if (c->tls && n > 0)
+            tls_pipe_sent(c->tls, (size_t)n);
     }
 }
 
-// One read: what more there is makes the socket readable again.
-static void pump_in(struct rpc_client *c)
+// Bytes of the wire to the core.
+static enum err_code take(struct rpc_client *c, struct str wire, struct err *reterr)
+{
+    if (!c->tls)
+        return rpc_core_recv(c->core, wire, clock_ns(), reterr);
+    tls_pipe_put(c->tls, wire);
+    size_t n = 0;
+    enum err_code code;
+    do {
+        code = tls_pipe_read(c->tls, c->plain, sizeof(c->plain), &n, reterr);
+        if (code == ERR_OK && n > 0)
+            code = rpc_core_recv(c->core, (struct str){c->plain, n}, clock_ns(), reterr);
+    } while (code == ERR_OK && n > 0);
+    if (code == ERR_OK && tls_pipe_has_ended(c->tls))
+        code = err_set(reterr, ERR_UNAVAILABLE, "the server has closed it");
+    return code;
+}
+
+// One read, *ret of -1: there was nothing.
+static enum err_code receive(struct rpc_client *c, ssize_t *ret, struct err *reterr)
 {
     ssize_t n = 0;
     do
         n = recv(c->fd, c->in, sizeof(c->in), MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
+    if (n == 0)
+        return err_set(reterr, ERR_UNAVAILABLE, "the server has closed it");
+    if (n < 0 && errno != EAGAIN)
+        return err_set(reterr, ERR_UNAVAILABLE, "%s", fd_strerror(errno));
+    *ret = n;
+    return ERR_OK;
+}
+
+// One read: what more there is makes the socket readable again.
+static void pump_in(struct rpc_client *c)
+{
     struct err err = {};
-    if (n > 0) {
-        if (rpc_core_recv(c->core, (struct str){c->in, (size_t)n}, clock_ns(), &err) != ERR_OK) {
-            pump_out(c); // GOAWAY
-            gone(c, err.msg);
-        }
-    } else if (n == 0) {
-        gone(c, "the server has closed it");
-    } else if (errno != EAGAIN) {
-        gone(c, fd_strerror(errno));
+    ssize_t n = -1;
+    enum err_code code = receive(c, &n, &err);
+    if (code == ERR_OK && n > 0) {
+        code = take(c, (struct str){c->in, (size_t)n}, &err);
+        if (code != ERR_OK)
+            pump_out(c); // GOAWAY, or TLS's alert
     }
+    if (code != ERR_OK)
+        gone(c, err.msg);
 }
 
 void rpc_client_flush(struct rpc_client *c)
@@ -290,6 +230,109 @@ enum err_code rpc_client_pump(struct rpc_client *c, struct err *reterr)
     if (c->gone)
         return err_set(reterr, c->why.code, "%s", c->why.msg);
     return ERR_OK;
+}
+
+// ---- dialling
+
+static enum err_code wait_for(struct rpc_client *c, const struct rpc_wait *wait, struct err *reterr)
+{
+    struct pollfd fds[2] = {{.fd = c->fd, .events = rpc_client_poll(c)},
+                            {.fd = wait->cancel_fd, .events = POLLIN}};
+    int r = 0;
+    do
+        r = poll(fds, 2, deadline_left_ms(wait->deadline_ns));
+    while (r < 0 && errno == EINTR);
+    if (r == 0)
+        return err_set(reterr, ERR_TIMEOUT, "TLS: no handshake in time");
+    return fds[1].revents ? err_set(reterr, ERR_UNAVAILABLE, "cancelled") : ERR_OK;
+}
+
+static enum err_code shake_hands(struct rpc_client *c, const struct rpc_wait *wait, struct err *reterr)
+{
+    struct str wire = {};
+    for (;;) {
+        ssize_t n = -1;
+        enum err_code code = take(c, wire, reterr);
+        pump_out(c); // an alert, too
+        if (code != ERR_OK || tls_pipe_is_up(c->tls))
+            return code;
+        if (c->gone)
+            return err_set(reterr, c->why.code, "%s", c->why.msg);
+        code = wait_for(c, wait, reterr);
+        if (code == ERR_OK)
+            code = receive(c, &n, reterr);
+        if (code != ERR_OK)
+            return code;
+        wire = (struct str){c->in, n > 0 ? (size_t)n : 0};
+    }
+}
+
+static enum err_code start_tls(struct rpc_client *c, const struct rpc_endpoint *ep,
+                               const struct rpc_dial_opts *opts, const struct rpc_wait *wait,
+                               struct err *reterr)
+{
+    CLEANUP(tls_side_unrefp) struct tls_side *system = NULL;
+    struct tls_side *side = opts->tls;
+    enum err_code code = ERR_OK;
+    if (!side) {
+        code = tls_side_new(&(struct tls_side_opts){}, &system, reterr);
+        side = system;
+    }
+    struct str host = opts->server_name.n > 0 ? opts->server_name : str_of(ep->host);
+    if (code == ERR_OK)
+        code = tls_pipe_new(side, host, &c->tls, reterr);
+    if (code == ERR_OK)
+        code = wait ? shake_hands(c, wait, reterr) : take(c, STR(""), reterr); // the hello, to be pumped
+    return code == ERR_OK ? code : err_wrap(reterr, code, "%.*s", STR_FMT(ep->authority));
+}
+
+// `wait` NULL: not at all.
+static enum err_code dial(struct str endpoint, const struct rpc_dial_opts *opts,
+                          const struct rpc_config *config, const struct rpc_wait *wait,
+                          struct rpc_client **ret, struct err *reterr)
+{
+    struct rpc_endpoint ep;
+    struct rpc_client *c = NULL;
+    int fd = -1;
+    enum err_code code = rpc_endpoint_parse(endpoint, &ep, reterr);
+    if (code == ERR_OK)
+        code = rpc_endpoint_connect(&ep, wait, &fd, reterr);
+    if (code == ERR_OK)
+        code = rpc_client_new(fd, ep.authority, config, &c, reterr);
+    if (code == ERR_OK && ep.kind == RPC_ENDPOINT_HTTPS)
+        code = start_tls(c, &ep, opts, wait, reterr);
+    if (code != ERR_OK) {
+        rpc_client_free(c);
+        return code;
+    }
+    *ret = c;
+    return ERR_OK;
+}
+
+enum err_code rpc_dial_with(struct str endpoint, const struct rpc_dial_opts *opts,
+                            const struct rpc_config *config, const struct rpc_wait *wait,
+                            struct rpc_client **ret, struct err *reterr)
+{
+    return dial(endpoint, opts, config, wait, ret, reterr);
+}
+
+enum err_code rpc_dial(struct str endpoint, const struct rpc_config *config, const struct rpc_wait *wait,
+                       struct rpc_client **ret, struct err *reterr)
+{
+    return dial(endpoint, &(struct rpc_dial_opts){}, config, wait, ret, reterr);
+}
+
+enum err_code rpc_dial_begin_with(struct str endpoint, const struct rpc_dial_opts *opts,
+                                  const struct rpc_config *config, struct rpc_client **ret,
+                                  struct err *reterr)
+{
+    return dial(endpoint, opts, config, NULL, ret, reterr);
+}
+
+enum err_code rpc_dial_begin(struct str endpoint, const struct rpc_config *config, struct rpc_client **ret,
+                             struct err *reterr)
+{
+    return dial(endpoint, &(struct rpc_dial_opts){}, config, NULL, ret, reterr);
 }
 
 int rpc_client_fd(const struct rpc_client *c)
@@ -358,6 +401,7 @@ enum err_code rpc_open(struct rpc_client *c, enum rpc_method_id method, const st
                                  .authority = str_of(c->authority),
                                  .meta = c->meta,
                                  .deadline_ns = wait->deadline_ns,
+                                 .secure = c->tls != NULL,
                                  .user = call};
     // The core reckons the server's timeout from its own time, which a connection that was idle has to be
     // told.

@@ -1,4 +1,4 @@
-// rpc/dial.h: a gRPC client that blocks, in plain poll(2), on a Unix socket or TCP.
+// rpc/dial.h: a gRPC client that blocks, in plain poll(2), on a Unix socket, TCP or TLS.
 //
 // For one thread. Each call takes a deadline, which the server is told too, and a cancel fd: readable means
 // give up, and the call is cancelled at the server. To wait for a terminal as well, poll rpc_client_fd() for
@@ -6,27 +6,36 @@
 //
 // A failure is the server's status as a struct err; rpc_client_status() has its code as gRPC says it.
 #pragma once
+#include "net/tls_pipe.h"
 #include "rpc/core.h"
+#include "rpc/endpoint.h"
 #include "rpc/method.h"
 #include "rpc/wire.h"
 
 struct rpc_client;
 struct rpc_client_call;
 
-struct rpc_wait {
-    int64_t deadline_ns; // DEADLINE_NEVER: none
-    int cancel_fd;       // -1: none
-};
-
-// "unix:/absolute/path", "unix:///absolute/path", "http://192.0.2.7:8080", "http://[::1]:8080",
-// "http://localhost:8080". ERR_UNSUPPORTED: https and host names, which are not built yet. ERR_UNAVAILABLE:
-// nobody listens. The connection is up when this returns; HTTP/2 is not spoken yet.
+// To an endpoint as rpc/endpoint.h says. https:// trusts what the system trusts and shows no certificate.
+// ERR_UNAVAILABLE: nobody listens. ERR_DENIED: the server's certificate is not good, or is another's. The
+// connection is up when this returns, TLS included; HTTP/2 is not spoken yet. With TLS 1.3 a server that does
+// not like our certificate says so after that, to the first call.
 enum err_code rpc_dial(struct str endpoint, const struct rpc_config *config, const struct rpc_wait *wait,
                        struct rpc_client **ret, struct err *reterr) NONNULL;
-// The same without waiting for the connection: while it is not up, nothing moves; where it fails, pumping
-// says so.
+
+struct rpc_dial_opts {
+    struct tls_side *tls;   // for https://; a share is taken. NULL: as rpc_dial()
+    struct str server_name; // whose certificate the server must have; empty: the endpoint's host
+};
+enum err_code rpc_dial_with(struct str endpoint, const struct rpc_dial_opts *opts,
+                            const struct rpc_config *config, const struct rpc_wait *wait,
+                            struct rpc_client **ret, struct err *reterr) NONNULL;
+// The same without waiting for the connection, or for TLS: while it is not up, nothing moves; where it fails,
+// pumping says so. Of several addresses the first is tried. A name is waited for, for at most 5 seconds.
 enum err_code rpc_dial_begin(struct str endpoint, const struct rpc_config *config, struct rpc_client **ret,
                              struct err *reterr) NONNULL;
+enum err_code rpc_dial_begin_with(struct str endpoint, const struct rpc_dial_opts *opts,
+                                  const struct rpc_config *config, struct rpc_client **ret,
+                                  struct err *reterr) NONNULL;
 // Over a socket that is connected; owned from here, also on failure.
 enum err_code rpc_client_new(int fd, struct str authority, const struct rpc_config *config,
                              struct rpc_client **ret, struct err *reterr) NONNULL;

@@ -86,6 +86,8 @@ static void conn_close(struct conn *c, const char *why)
         rpc_core_free(c->core);
         c->core = NULL;
     }
+    tls_pipe_free(c->tls);
+    c->tls = NULL;
     uv_close(&c->u.handle, on_conn_closed);
     uv_close((uv_handle_t *)&c->timer, on_conn_closed);
 }
@@ -136,7 +138,20 @@ static enum err_code gather(struct conn *c, struct str *rest, struct write *w, s
     return ERR_OK;
 }
 
-static void conn_write(struct conn *c)
+// Hands `w` to libuv, or frees it.
+static bool conn_send(struct conn *c, struct write *w)
+{
+    uv_buf_t b = uv_buf_init(w->bytes, (unsigned)w->n);
+    w->req.data = w;
+    int r = uv_write(&w->req, &c->u.stream, &b, 1, on_written);
+    if (r < 0) {
+        free(w);
+        conn_fail(c, uv_strerror(r));
+    }
+    return r >= 0;
+}
+
+static void conn_write_plain(struct conn *c)
 {
     struct err err = {};
     struct str rest = {};
@@ -147,7 +162,6 @@ static void conn_write(struct conn *c)
             return;
         }
         w->n = 0;
-        w->req.data = w;
         enum err_code code = gather(c, &rest, w, &err);
         if (code != ERR_OK)
             conn_fail(c, err.msg);
@@ -155,14 +169,49 @@ static void conn_write(struct conn *c)
             free(w);
             return;
         }
-        uv_buf_t b = uv_buf_init(w->bytes, (unsigned)w->n);
-        int r = uv_write(&w->req, &c->u.stream, &b, 1, on_written);
-        if (r < 0) {
-            free(w);
-            conn_fail(c, uv_strerror(r));
+        if (!conn_send(c, w))
+            return;
+    }
+}
+
+static void conn_write_tls(struct conn *c)
+{
+    struct err err = {};
+    while (uv_stream_get_write_queue_size(&c->u.stream) < QUEUE_MAX) {
+        struct str out = {};
+        if (conn_tls_seal(c, &out, &err) != ERR_OK)
+            conn_fail(c, err.msg);
+        if (out.n == 0)
+            return;
+        out = str_head(out, WRITE_MAX);
+        struct write *w = malloc(sizeof(*w));
+        if (!w) {
+            conn_fail(c, "no memory");
             return;
         }
+        memcpy(w->bytes, out.p, out.n);
+        w->n = out.n;
+        tls_pipe_sent(c->tls, out.n);
+        if (!conn_send(c, w))
+            return;
     }
+}
+
+static void conn_write(struct conn *c)
+{
+    if (c->tls)
+        conn_write_tls(c);
+    else
+        conn_write_plain(c);
+}
+
+// The peer is told that nothing follows: an end without this may have been made by somebody else.
+static void conn_say_end(struct conn *c)
+{
+    if (!c->tls)
+        return;
+    tls_pipe_end(c->tls);
+    conn_write_tls(c);
 }
 
 // ---- reading
@@ -184,12 +233,16 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
     }
     if (n == 0 || c->failed || c->closing)
         return;
-    enum err_code code = rpc_core_recv(c->core, (struct str){b->base, (size_t)n}, clock_ns(), &err);
+    struct str bytes = {b->base, (size_t)n};
+    enum err_code code = c->tls ? conn_tls_recv(c, bytes, &err)
+                                : rpc_core_recv(c->core, bytes, clock_ns(), &err);
     if (code != ERR_OK) {
         log_warning(c->server->opts.log, "rpc.refused", LOG_STR("peer", str_of(c->peer.addr)),
                     LOG_REASON(&err));
         conn_fail(c, err.msg);
     }
+    if (c->tls && tls_pipe_has_ended(c->tls))
+        conn_fail(c, "the client has closed it");
     conn_touch(c);
 }
 
@@ -233,10 +286,12 @@ static void conn_turn(struct conn *c)
     rpc_core_run(c->core);
     conn_write(c);
     if (c->failed) {
+        conn_say_end(c);
         conn_close(c, c->why);
         return;
     }
     if (rpc_core_is_done(c->core) && uv_stream_get_write_queue_size(&c->u.stream) == 0) {
+        conn_say_end(c);
         conn_close(c, "the server is going away");
         return;
     }
@@ -328,6 +383,8 @@ static bool conn_start(struct conn *c, struct listener *l)
     }
     int64_t now_ns = clock_ns();
     c->hello_ns = now_ns + server->opts.hello_ns;
+    if (l->tls && conn_tls_start(c, &err) != ERR_OK)
+        return false;
     return rpc_core_new(RPC_SERVER, &server->opts.config, &request_events, c, now_ns, &c->core, &err) ==
                ERR_OK &&
            uv_read_start(&c->u.stream, on_alloc, on_read) == 0;
@@ -479,8 +536,8 @@ static uint16_t port_of(int fd)
     return ntohs(addr.any.sa_family == AF_INET6 ? addr.v6.sin6_port : addr.v4.sin_port);
 }
 
-enum err_code rpc_server_listen_tcp(struct rpc_server *server, const char *addr, uint16_t port,
-                                    uint16_t *ret_port, struct err *reterr)
+static enum err_code listen_tcp(struct rpc_server *server, const char *addr, uint16_t port, bool tls,
+                                uint16_t *ret_port, struct err *reterr)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
@@ -501,8 +558,24 @@ enum err_code rpc_server_listen_tcp(struct rpc_server *server, const char *addr,
     enum err_code c = listen_fd(server, fd_take(&fd), &l, reterr);
     if (c != ERR_OK)
         return err_wrap(reterr, c, "%s port %u", addr, port);
+    assert(l);
+    l->tls = tls;
     *ret_port = bound;
     return ERR_OK;
+}
+
+enum err_code rpc_server_listen_tcp(struct rpc_server *server, const char *addr, uint16_t port,
+                                    uint16_t *ret_port, struct err *reterr)
+{
+    return listen_tcp(server, addr, port, false, ret_port, reterr);
+}
+
+enum err_code rpc_server_listen_tls(struct rpc_server *server, const char *addr, uint16_t port,
+                                    uint16_t *ret_port, struct err *reterr)
+{
+    if (!server->tls)
+        return err_set(reterr, ERR_PRECONDITION, "there is no certificate to listen with");
+    return listen_tcp(server, addr, port, true, ret_port, reterr);
 }
 
 // ---- the server
@@ -622,6 +695,7 @@ void rpc_server_free(struct rpc_server *server)
         return;
     assert(server->handles == 0 && server->conns_n == 0);
     uv_mutex_destroy(&server->lock);
+    tls_side_unref(server->tls);
     free(server);
 }
 

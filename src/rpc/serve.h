@@ -8,6 +8,7 @@
 // All functions are for the loop's thread, but for those marked "any thread".
 #pragma once
 #include "base/log.h"
+#include "net/tls_pipe.h"
 #include "rpc/core.h"
 #include "rpc/method.h"
 #include "rpc/wire.h"
@@ -28,6 +29,9 @@ struct rpc_peer {
     pid_t pid;
     bool nested;              // a Unix socket: the process is not seen to live in our own pid namespace
     char addr[RPC_ADDR_SIZE]; // "192.0.2.7:4711", or "unix"
+    bool tls;                 // the connection is encrypted
+    bool has_cert;            // and the client has shown a certificate that is good:
+    struct tls_subject cert;
 };
 
 // A streaming call, once it was begun. Any member may be NULL.
@@ -63,7 +67,8 @@ struct rpc_server_opts {
     unsigned conns_max; // connections at a time; 0: 16384
     unsigned work_max;  // calls at a time that wait for a worker or have one; 0: 512
     size_t arena_max;   // memory of one unary call; 0: 32 MiB
-    int64_t hello_ns;   // in which a new connection must have begun to speak HTTP/2; 0: 10 s
+    int64_t hello_ns;   // in which a new connection must have begun to speak HTTP/2, its TLS handshake
+                        // included; 0: 10 s
 };
 
 // ERR_PRECONDITION: the process does not ignore SIGPIPE. ERR_LIMIT: no memory.
@@ -76,6 +81,12 @@ enum err_code rpc_server_listen_unix(struct rpc_server *server, const char *path
 // `addr` is a numeric IPv4 or IPv6 address; port 0 takes a free one. *ret_port is the one it became.
 enum err_code rpc_server_listen_tcp(struct rpc_server *server, const char *addr, uint16_t port,
                                     uint16_t *ret_port, struct err *reterr) NONNULL;
+// The same with TLS, as rpc_server_set_tls() has said; ERR_PRECONDITION where it has not.
+enum err_code rpc_server_listen_tls(struct rpc_server *server, const char *addr, uint16_t port,
+                                    uint16_t *ret_port, struct err *reterr) NONNULL;
+// What connections from here on are shown, and what is asked of them; a share is taken. Those that are there
+// go on as they are.
+void rpc_server_set_tls(struct rpc_server *server, struct tls_side *side) NONNULL;
 // A socket that is bound and listens already; owned from here, also on failure.
 enum err_code rpc_server_listen_fd(struct rpc_server *server, int fd, struct err *reterr) NONNULL;
 

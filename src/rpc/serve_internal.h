@@ -16,6 +16,7 @@ struct conn {
     } u;
     uv_timer_t timer;
     struct rpc_core *core;
+    struct tls_pipe *tls; // NULL: none
     struct rpc_peer peer;
     int64_t hello_ns;
     unsigned handles; // not yet closed
@@ -64,7 +65,7 @@ struct listener {
         uv_pipe_t pipe;
         uv_tcp_t tcp;
     } u;
-    bool is_unix;
+    bool is_unix, tls;
     char path[108]; // of sockaddr_un; to be removed
 };
 
@@ -88,10 +89,20 @@ struct rpc_server {
     bool draining, stopping;
     void (*drained)(void *ctx);
     void (*stopped)(void *ctx);
-    char in[64 * KIB]; // of the one read that a loop has at a time
-    uv_mutex_t lock;   // guards posts, and stopping against rpc_server_post()
+    struct tls_side *tls; // of connections to come; NULL: there is no listener for them
+    char in[64 * KIB];    // of the one read that a loop has at a time
+    char plain[64 * KIB]; // ditto, and of the one write, under TLS
+    uv_mutex_t lock;      // guards posts, and stopping against rpc_server_post()
     struct post *posts, *posts_last;
 };
 
 void conn_touch(struct conn *c) NONNULL; // its core has something to do
+
+// ---- serve_tls.c
+enum err_code conn_tls_start(struct conn *c, struct err *reterr) NONNULL;
+// What came from the wire, to the core.
+enum err_code conn_tls_recv(struct conn *c, struct str wire, struct err *reterr) NONNULL;
+// Seals what the core has to say, as much as fits into one write; *ret is what is for the wire.
+enum err_code conn_tls_seal(struct conn *c, struct str *ret, struct err *reterr) NONNULL;
+
 extern const struct rpc_events request_events;

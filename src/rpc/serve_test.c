@@ -606,35 +606,6 @@ static void test_stop(void)
     rpc_client_free(c);
 }
 
-static const struct {
-    const char *endpoint;
-    enum err_code code;
-    const char *msg;
-} bad[] = {
-    {"https://127.0.0.1:1", ERR_UNSUPPORTED, "https is not built yet; use http:// or unix:"},
-    {"ftp://x", ERR_INVALID, "'ftp://x' is no endpoint: unix:/path or http://address:port"},
-    {"http://127.0.0.1", ERR_INVALID, "'127.0.0.1' has no port"},
-    {"http://127.0.0.1:0", ERR_INVALID, "'127.0.0.1:0' has no port"},
-    {"http://127.0.0.1:65536", ERR_INVALID, "'127.0.0.1:65536' has no port"},
-    {"http://example.com:80", ERR_UNSUPPORTED,
-     "'example.com': only addresses and localhost can be dialled yet"},
-    {"http://[::g]:80", ERR_INVALID, "'[::g]' is no IPv6 address"},
-    {"unix:relative", ERR_INVALID, "'relative' is no path of a socket: absolute, at most 107 bytes"},
-    {"unix:/nonexistent/socket", ERR_UNAVAILABLE, "/nonexistent/socket: No such file or directory"},
-};
-
-static void test_endpoints(void)
-{
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        struct rpc_client *c = NULL;
-        struct err err = {};
-        enum err_code code = rpc_dial(str_of(bad[i].endpoint), &RPC_CONFIG_CLIENT, &forever, &c, &err);
-        if (!tap_ok(code == bad[i].code && !c && strcmp(err.msg, bad[i].msg) == 0, "refuses %s",
-                    bad[i].endpoint))
-            tap_note("%s", err.msg);
-    }
-}
-
 // Several calls in a poll loop of their own, on a connection that nobody waited for.
 static void test_queue(void)
 {
@@ -717,7 +688,6 @@ int main(void)
     test_listen();
     test_drain_stop();
     test_stop();
-    test_endpoints();
     tap_ok(atomic_load(&t.released) > 0, "principals are released");
     (void)rmdir(t.dir);
     return tap_done();

@@ -1,4 +1,4 @@
-"""interop.py PEER: grpcio as a client of our server, over a Unix socket and TCP, and as a server for our client."""
+"""interop.py PEER: grpcio as a client of our server, over a Unix socket, TCP and TLS, and as a server for our client."""
 import concurrent.futures
 import os
 import queue
@@ -38,9 +38,20 @@ def frames(sizes):
     return (pb.RelayFrame(data=b"x" * n) for n in sizes)
 
 
-def try_server(target, where):
-    with grpc.insecure_channel(target, options=[("grpc.max_receive_message_length", 64 << 20),
-                                                ("grpc.default_authority", "localhost")]) as channel:
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def open_channel(target, credentials):
+    options = [("grpc.max_receive_message_length", 64 << 20)]
+    if credentials:
+        return grpc.secure_channel(target, credentials, options=options)
+    return grpc.insecure_channel(target, options=options + [("grpc.default_authority", "localhost")])
+
+
+def try_server(target, where, credentials=None):
+    with open_channel(target, credentials) as channel:
         health = method(channel, "unary_unary", "Health", pb.HealthRequest, pb.HealthResponse)
         get = method(channel, "unary_unary", "GetSandbox", pb.GetSandboxRequest, pb.SandboxResponse)
         watch = method(channel, "unary_stream", "WatchSandbox", pb.WatchSandboxRequest, pb.SandboxStreamEvent)
@@ -105,6 +116,28 @@ def try_server(target, where):
         ok(got == ["-/1"] * 1000, f"{where}: a thousand calls, fifty at a time")
 
 
+def client_credentials(folder, ca="ca.crt", who="client"):
+    pair = (read(f"{folder}/{who}.key"), read(f"{folder}/{who}.crt")) if who else (None, None)
+    return grpc.ssl_channel_credentials(read(f"{folder}/{ca}"), *pair)
+
+
+def try_strangers(port, folder):
+    """Who is not let in, or does not go in."""
+    for target, ca, who, rule in ((f"127.0.0.1:{port}", "ca.crt", None, "no client certificate"),
+                                  (f"127.0.0.1:{port}", "ca.crt", "expired", "a client certificate that has expired"),
+                                  (f"127.0.0.1:{port}", "ca.crt", "foreign", "a client certificate of another CA"),
+                                  (f"127.0.0.1:{port}", "other-ca.crt", "client", "another CA than the server's"),
+                                  (f"127.0.0.2:{port}", "ca.crt", "client", "an address that is not in the certificate")):
+        with grpc.secure_channel(target, client_credentials(folder, ca, who)) as channel:
+            health = method(channel, "unary_unary", "Health", pb.HealthRequest, pb.HealthResponse)
+            e = status_of(lambda: health(pb.HealthRequest(), timeout=10))  # pylint: disable=cell-var-from-loop
+            ok(e is not None and e.code() == grpc.StatusCode.UNAVAILABLE, f"tls: no call with {rule}")
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        health = method(channel, "unary_unary", "Health", pb.HealthRequest, pb.HealthResponse)
+        e = status_of(lambda: health(pb.HealthRequest(), timeout=10))
+        ok(e is not None and e.code() == grpc.StatusCode.UNAVAILABLE, "tls: no call without TLS")
+
+
 class Server(grpc.GenericRpcHandler):
     """What peer.c serves, by grpcio."""
 
@@ -148,18 +181,28 @@ class Server(grpc.GenericRpcHandler):
             yield r
 
 
-def try_client(peer, endpoint, compression):
+def try_client(peer, endpoint, compression, folder=None):
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(8), handlers=[Server()], compression=compression,
                          options=[("grpc.max_send_message_length", 64 << 20)])
     path = endpoint.removeprefix("unix:")
-    port = server.add_insecure_port(endpoint)
+    extra = []
+    if folder:
+        port = server.add_secure_port(endpoint, grpc.ssl_server_credentials(
+            [(read(f"{folder}/server.key"), read(f"{folder}/server.crt"))], read(f"{folder}/ca.crt"), True))
+        target, extra = f"https://localhost:{port}", [folder]
+    else:
+        port = server.add_insecure_port(endpoint)
+        target = endpoint if path != endpoint else f"http://127.0.0.1:{port}"
     server.start()
-    target = endpoint if path != endpoint else f"http://127.0.0.1:{port}"
-    result = subprocess.run([peer, "call", target], capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run([peer, "call", target, *extra], capture_output=True, text=True, timeout=60, check=False)
+    where = f"our client, {endpoint}, {compression.name}{', mTLS' if folder else ''}"
     for line in result.stdout.splitlines():
         if line.startswith(("ok", "not ok")):
-            ok(line.startswith("ok"), f"our client, {endpoint}, {compression.name}: {line.split(' - ', 1)[1]}")
+            ok(line.startswith("ok"), f"{where}: {line.split(' - ', 1)[1]}")
     ok(result.returncode == 0 and result.stdout.endswith("1..11\n"), f"our client is content {result.stderr}")
+    if folder:
+        result = subprocess.run([peer, "call", target], capture_output=True, text=True, timeout=60, check=False)
+        ok(result.returncode == 1 and "certificate" in result.stderr, f"{where}: another CA: {result.stderr.strip()}")
     server.stop(None)
 
 
@@ -167,14 +210,19 @@ def main():
     peer = sys.argv[1]
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "socket")
-        with subprocess.Popen([peer, "serve", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-            port = int(server.stdout.readline())
+        subprocess.run([peer, "certs", folder], check=True)
+        with subprocess.Popen([peer, "serve", path, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              text=True) as server:
+            port, tls_port = map(int, server.stdout.readline().split())
             try_server(f"unix:{path}", "unix")
             try_server(f"127.0.0.1:{port}", "tcp")
+            try_server(f"localhost:{tls_port}", "mtls", client_credentials(folder))
+            try_strangers(tls_port, folder)
             server.stdin.close()
             ok(server.wait(10) == 0, "our server ends cleanly")
         try_client(peer, f"unix:{folder}/theirs", grpc.Compression.NoCompression)
         try_client(peer, "127.0.0.1:0", grpc.Compression.Gzip)
+        try_client(peer, "127.0.0.1:0", grpc.Compression.NoCompression, folder)
     print(f"1..{count}")
     return failed != 0
 

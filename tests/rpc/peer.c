@@ -1,9 +1,14 @@
 // tests/rpc/peer.c: our ends for tests/rpc/interop, which brings ends that we did not write.
 //
-//   rpc_peer serve PATH       serves a Unix socket at PATH and a TCP port, which it prints, until stdin ends
-//   rpc_peer call ENDPOINT    calls a server that behaves as ours does, and prints TAP
+//   rpc_peer certs FOLDER             makes a CA there, and certificates, good and bad
+//   rpc_peer serve PATH FOLDER        serves a Unix socket at PATH, a TCP port and one with mutual TLS, which
+//   it
+//                                     prints, until stdin ends
+//   rpc_peer call ENDPOINT [FOLDER]   calls a server that behaves as ours does, and prints TAP
 #include "rpc/dial.h"
 #include "rpc/serve.h"
+#include "base/fd.h"
+#include "net/pki.h"
 #include "openshell.pb-c.h"
 #include "tap.h"
 
@@ -252,7 +257,17 @@ static void on_stdin(uv_poll_t *handle, int status, int events)
     uv_close((uv_handle_t *)handle, NULL);
 }
 
-static int serve(const char *path)
+static bool load_side(const char *folder, const char *who, struct tls_side **ret, struct err *reterr)
+{
+    char ca[256], cert[256], key[256];
+    (void)snprintf(ca, sizeof(ca), "%s/ca.crt", folder);
+    (void)snprintf(cert, sizeof(cert), "%s/%s.crt", folder, who);
+    (void)snprintf(key, sizeof(key), "%s/%s.key", folder, who);
+    const struct tls_files files = {.server = strcmp(who, "server") == 0, .cert = cert, .key = key, .ca = ca};
+    return tls_side_load(&files, ret, reterr) == ERR_OK;
+}
+
+static int serve(const char *path, const char *folder)
 {
     uv_loop_t loop;
     uv_poll_t in;
@@ -263,17 +278,23 @@ static int serve(const char *path)
                                    .handlers = handlers,
                                    .ctx = &server};
     struct err err = {};
-    uint16_t port = 0;
+    uint16_t port = 0, tls_port = 0;
+    CLEANUP(tls_side_unrefp) struct tls_side *side = NULL;
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || uv_loop_init(&loop) != 0 ||
-        rpc_server_new(&opts, &server, &err) != ERR_OK ||
-        rpc_server_listen_unix(server, path, &err) != ERR_OK ||
+        !load_side(folder, "server", &side, &err) || rpc_server_new(&opts, &server, &err) != ERR_OK) {
+        (void)fprintf(stderr, "%s\n", err.msg);
+        return 1;
+    }
+    rpc_server_set_tls(server, side);
+    if (rpc_server_listen_unix(server, path, &err) != ERR_OK ||
         rpc_server_listen_tcp(server, "127.0.0.1", 0, &port, &err) != ERR_OK ||
+        rpc_server_listen_tls(server, "127.0.0.1", 0, &tls_port, &err) != ERR_OK ||
         uv_poll_init(&loop, &in, STDIN_FILENO) != 0) {
         (void)fprintf(stderr, "%s\n", err.msg);
         return 1;
     }
     in.data = &server;
-    printf("%u\n", port);
+    printf("%u %u\n", port, tls_port);
     (void)fflush(stdout);
     if (uv_poll_start(&in, UV_READABLE | UV_DISCONNECT, on_stdin) != 0)
         return 1;
@@ -389,11 +410,17 @@ static void call_relay(struct rpc_client *c, struct arena *arena)
            "a status with details: %s", err.msg);
 }
 
-static int call(const char *endpoint)
+static int call(const char *endpoint, const char *folder)
 {
     struct rpc_client *c = NULL;
     struct err err = {};
-    if (rpc_dial(str_of(endpoint), &RPC_CONFIG_CLIENT, &forever, &c, &err) != ERR_OK) {
+    CLEANUP(tls_side_unrefp) struct tls_side *side = NULL;
+    if (folder && !load_side(folder, "client", &side, &err)) {
+        (void)fprintf(stderr, "%s\n", err.msg);
+        return 1;
+    }
+    const struct rpc_dial_opts opts = {.tls = side};
+    if (rpc_dial_with(str_of(endpoint), &opts, &RPC_CONFIG_CLIENT, &forever, &c, &err) != ERR_OK) {
         (void)fprintf(stderr, "%s\n", err.msg);
         return 1;
     }
@@ -411,12 +438,63 @@ static int call(const char *endpoint)
     return tap_done();
 }
 
+// ---- certificates
+
+static bool put(const char *folder, const char *name, const struct buf *bytes)
+{
+    char path[256];
+    struct err err = {};
+    (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+    return file_write_atomic(path, buf_str(bytes), 0600, &err) == ERR_OK;
+}
+
+static bool issue(const struct pki *ca, const struct pki_leaf *leaf, const char *folder, const char *name)
+{
+    CLEANUP(buf_done) struct buf cert = {.max = 64 * KIB};
+    CLEANUP(buf_done) struct buf key = {.max = 64 * KIB};
+    char crt[64], pem[64];
+    struct err err = {};
+    (void)snprintf(crt, sizeof(crt), "%s.crt", name);
+    (void)snprintf(pem, sizeof(pem), "%s.key", name);
+    return pki_issue(ca, leaf, &cert, &key, &err) == ERR_OK && put(folder, crt, &cert) &&
+           put(folder, pem, &key);
+}
+
+static int certs(const char *folder)
+{
+    static const struct str names[] = {STR_INIT("localhost"), STR_INIT("127.0.0.1")};
+    CLEANUP(pki_freep) struct pki *ca = NULL;
+    CLEANUP(pki_freep) struct pki *other = NULL;
+    CLEANUP(buf_done) struct buf pem = {.max = 64 * KIB};
+    CLEANUP(buf_done) struct buf other_pem = {.max = 64 * KIB};
+    struct err err = {};
+    const struct pki_leaf server = {.cn = STR("s"), .names = names, .names_n = 2, .server = true, .days = 1};
+    const struct pki_leaf client = {.cn = STR("ann"),
+                                    .unit = STR("openshell-user"),
+                                    .client = true,
+                                    .days = 1};
+    struct pki_leaf expired = client;
+    expired.age_days = 3;
+    expired.days = -1;
+    bool ok = pki_new(STR("o"), STR("ca"), 9, &ca, &err) == ERR_OK &&
+              pki_new(STR("o"), STR("ca"), 9, &other, &err) == ERR_OK && pki_cert(ca, &pem, &err) == ERR_OK &&
+              pki_cert(other, &other_pem, &err) == ERR_OK && put(folder, "ca.crt", &pem) &&
+              put(folder, "other-ca.crt", &other_pem) && issue(ca, &server, folder, "server") &&
+              issue(ca, &client, folder, "client") && issue(ca, &expired, folder, "expired") &&
+              issue(other, &client, folder, "foreign");
+    if (!ok)
+        (void)fprintf(stderr, "certificates: %s\n", err.msg);
+    return !ok;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "serve") == 0)
-        return serve(argv[2]);
-    if (argc == 3 && strcmp(argv[1], "call") == 0)
-        return call(argv[2]);
-    (void)fprintf(stderr, "usage: rpc_peer serve PATH | call ENDPOINT\n");
+    if (argc == 3 && strcmp(argv[1], "certs") == 0)
+        return certs(argv[2]);
+    if (argc == 4 && strcmp(argv[1], "serve") == 0)
+        return serve(argv[2], argv[3]);
+    if ((argc == 3 || argc == 4) && strcmp(argv[1], "call") == 0)
+        return call(argv[2], argc == 4 ? argv[3] : NULL);
+    (void)fprintf(stderr, "usage: rpc_peer certs FOLDER | serve PATH FOLDER | call ENDPOINT [FOLDER]\n");
     return 2;
 }
