@@ -47,15 +47,41 @@ static const struct command strict = {.name = "strict",
                                       .run = no_run};
 static const struct command bare = {.name = "bare", .alias = "", .run = no_run};
 
-static const struct command *const group_subs[] = {&leaf, &strict, &bare};
+static const struct arg run_args[] =
+    {{.name = "NAME", .type = OPT_STRING, .optional = true},
+     {.name = "WORD", .type = OPT_STRING, .repeat = true, .optional = true, .place = ARG_BEHIND_DASHES}};
+static const struct opt run_opts[] = {{.name = "quiet", .type = OPT_FLAG, .repeat = true},
+                                      {.name = "loud", .type = OPT_FLAG, .repeat = true},
+                                      {.name = "secret", .type = OPT_FLAG, .hidden = true}};
+static const struct command run_cmd = {.name = "run",
+                                       .alias = "",
+                                       COMMAND_TABLE(args, run_args),
+                                       COMMAND_TABLE(opts, run_opts),
+                                       .run = no_run};
+static const struct arg exec_args[] = {
+    {.name = "WORD", .type = OPT_STRING, .repeat = true, .place = ARG_REST}};
+static const struct command exec_cmd = {.name = "exec",
+                                        .alias = "",
+                                        COMMAND_TABLE(args, exec_args),
+                                        COMMAND_TABLE(opts, run_opts),
+                                        .run = no_run};
+
+static const struct command *const group_subs[] = {&leaf, &strict, &bare, &run_cmd, &exec_cmd};
 static const struct command group = {.name = "policy", .alias = "pol", COMMAND_TABLE(subs, group_subs)};
 static const struct command *const root_subs[] = {&group};
 static bool unbuilt(char *path, const char *word) // as the real program has it
 {
     return command_root()->unbuilt(path, word);
 }
+static const struct opt shared_opts[] = {{.name = "where",
+                                          .letter = 'w',
+                                          .type = OPT_ENUM,
+                                          .value = "PLACE",
+                                          .values = colours,
+                                          .env = "CLI_TEST_WHERE"}};
 static const struct command root = {.name = "openshell",
                                     .alias = "",
+                                    COMMAND_TABLE(opts, shared_opts),
                                     COMMAND_TABLE(subs, root_subs),
                                     .unbuilt = unbuilt};
 
@@ -184,12 +210,12 @@ static const struct {
      "an escape does not colour the terminal"},
     {"openshell policy leaf --x\ny", "bad unexpected argument '--x\ny' found", "a line break stays one"},
 
-    {"openshell sandbox stop x", "unbuilt sandbox stop", "a command that is not built"},
-    {"openshell sb stop", "unbuilt sandbox stop", "by its alias"},
+    {"openshell sandbox upload x", "unbuilt sandbox upload", "a command that is not built"},
+    {"openshell sb ssh-config", "unbuilt sandbox ssh-config", "by its alias"},
     {"openshell sandbox provider list", "unbuilt sandbox provider list", "of three words"},
     {"openshell sandbox --name x create", "unbuilt sandbox", "its options are not known"},
-    {"openshell sandbox --help stop", "unbuilt sandbox stop", "nor its help"},
-    {"openshell pol set x", "unbuilt policy set", "in a group that is built"},
+    {"openshell sandbox --help upload", "unbuilt sandbox upload", "nor its help"},
+    {"openshell pol delete x", "unbuilt policy delete", "in a group that is built"},
     {"openshell ws member add", "unbuilt workspace member add", "an alias in front"},
     {"openshell term", "unbuilt term", "of one word"},
     {"openshell sandbox bogus", "unbuilt sandbox", "the part that exists"},
@@ -197,6 +223,24 @@ static const struct {
     {"openshell provider", "unbuilt provider", "a name that is also a part of another path"},
     {"openshell policy provider", "bad unrecognized subcommand 'provider'",
      "a path is not any two of its words"},
+    {"openshell policy run", "run openshell policy run", "arguments that need not be there"},
+    {"openshell policy run a", "run openshell policy run a", "and one that is"},
+    {"openshell policy run a b", "bad unexpected argument 'b' found", "words that stand behind -- only"},
+    {"openshell policy run a -- b --quiet", "run openshell policy run a b --quiet",
+     "behind it, all are words"},
+    {"openshell policy exec a --quiet -x", "run openshell policy exec a --quiet -x",
+     "words that take the rest of the line"},
+    {"openshell policy exec --quiet -- a", "run openshell policy exec --quiet a", "options in front of them"},
+    {"openshell policy exec", "bad the following required arguments were not provided:\n  <WORD>...",
+     "one is needed"},
+    {"openshell -w red policy bare", "run openshell policy bare --where=red",
+     "an option of the root in front"},
+    {"openshell policy bare --where green", "run openshell policy bare --where=green", "and behind"},
+    {"openshell policy bare --where blue",
+     "bad invalid value 'blue' for '--where <PLACE>'\n  [possible values: red, green]",
+     "is checked as others are"},
+    {"openshell policy run --secret", "run openshell policy run --secret", "a hidden option is understood"},
+    {"openshell policy run --secre", "bad unexpected argument '--secre' found", "and not suggested"},
 };
 
 static void test_rows(void)
@@ -279,8 +323,8 @@ static void test_tree(const struct command *cmd)
         ok = ok && o->help && opt_takes_value(o) == (o->value != NULL) &&
              (o->type == OPT_ENUM) == (o->values != NULL);
         ok = ok && !str_ends(str_of(o->help), STR("."));
-        ok = ok && args_find_opt(cmd, str_of(o->name)) == o &&
-             (!o->letter || args_find_letter(cmd, o->letter) == o);
+        ok = ok && args_find_opt(command_root(), cmd, str_of(o->name)) == o &&
+             (!o->letter || args_find_letter(command_root(), cmd, o->letter) == o);
         for (size_t g = 0; g < GLOBALS; g++)
             ok = ok && strcmp(o->name, command_globals()[g].name) != 0 &&
                  o->letter != command_globals()[g].letter;

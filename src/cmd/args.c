@@ -34,7 +34,11 @@ void args_opt_name(const struct opt *opt, char out[static ARGS_NAME_MAX])
 
 void args_arg_name(const struct arg *arg, char out[static ARGS_NAME_MAX])
 {
-    (void)snprintf(out, ARGS_NAME_MAX, "<%s>%s", arg->name, arg->repeat ? "..." : "");
+    const char *more = arg->repeat ? "..." : "";
+    if (arg->place == ARG_BEHIND_DASHES)
+        (void)snprintf(out, ARGS_NAME_MAX, "[-- <%s>%s]", arg->name, more);
+    else
+        (void)snprintf(out, ARGS_NAME_MAX, arg->optional ? "[%s]%s" : "<%s>%s", arg->name, more);
 }
 
 void args_path(const struct args *a, size_t depth, char out[static COMMAND_PATH_MAX])
@@ -56,17 +60,21 @@ static const struct opt *find_in(const struct opt *opts, size_t n, struct str na
     return NULL;
 }
 
-const struct opt *args_find_opt(const struct command *cmd, struct str name)
+const struct opt *args_find_opt(const struct command *root, const struct command *cmd, struct str name)
 {
     const struct opt *opt = find_in(cmd->opts, cmd->opts_n, name, 0);
+    if (!opt)
+        opt = find_in(root->opts, root->opts_n, name, 0);
     return opt ? opt : find_in(command_globals(), GLOBALS, name, 0);
 }
 
-const struct opt *args_find_letter(const struct command *cmd, char letter)
+const struct opt *args_find_letter(const struct command *root, const struct command *cmd, char letter)
 {
     if (letter == 0)
         return NULL;
     const struct opt *opt = find_in(cmd->opts, cmd->opts_n, (struct str){}, letter);
+    if (!opt)
+        opt = find_in(root->opts, root->opts_n, (struct str){}, letter);
     return opt ? opt : find_in(command_globals(), GLOBALS, (struct str){}, letter);
 }
 
@@ -98,7 +106,10 @@ static enum args_result unknown_opt(struct args *a, struct str shown, struct str
     struct str names[NAMES_MAX];
     size_t n = 0;
     for (size_t i = 0; i < a->cmd->opts_n && n < NAMES_MAX; i++)
-        names[n++] = str_of(a->cmd->opts[i].name);
+        if (!a->cmd->opts[i].hidden)
+            names[n++] = str_of(a->cmd->opts[i].name);
+    for (size_t i = 0; a->depth > 1 && i < a->path[0]->opts_n && n < NAMES_MAX; i++)
+        names[n++] = str_of(a->path[0]->opts[i].name);
     for (size_t i = 0; i < GLOBALS && n < NAMES_MAX; i++)
         names[n++] = str_of(command_globals()[i].name);
     suggest(a, name, names, n, "argument", "--");
@@ -190,7 +201,7 @@ static enum args_result parse_long(struct args *a, const char *word, struct word
     ptrdiff_t eq = str_find(name, '=');
     const char *value = eq >= 0 ? name.p + eq + 1 : NULL;
     name = str_head(name, eq >= 0 ? (size_t)eq : name.n);
-    const struct opt *opt = args_find_opt(a->cmd, name);
+    const struct opt *opt = args_find_opt(a->path[0], a->cmd, name);
     if (!opt)
         return unknown_opt(a, (struct str){word, name.n + 2}, name);
     if (value && !opt_takes_value(opt))
@@ -204,7 +215,7 @@ static enum args_result parse_long(struct args *a, const char *word, struct word
 static enum args_result parse_letters(struct args *a, const char *word, struct words *w)
 {
     for (const char *c = word + 1; *c; c++) {
-        const struct opt *opt = args_find_letter(a->cmd, *c);
+        const struct opt *opt = args_find_letter(a->path[0], a->cmd, *c);
         if (!opt) {
             size_t n = utf8_next(str_of(c));
             char shown[8] = "-";
@@ -254,8 +265,10 @@ static enum args_result parse_word(struct args *a, const char *word, struct word
         return unbuilt && unbuilt(a->unbuilt, word) ? parse_unbuilt(a, w) : unknown_sub(a, word);
     }
     size_t i = a->words_n < cmd->args_n ? a->words_n : cmd->args_n - 1;
-    if (cmd->args_n == 0 || (a->words_n >= cmd->args_n && !cmd->args[i].repeat))
+    if (cmd->args_n == 0 || (a->words_n >= cmd->args_n && !cmd->args[i].repeat) ||
+        (cmd->args[i].place == ARG_BEHIND_DASHES && !w->only_words))
         return bad(a, "unexpected argument '%.*s' found", STR_FMT(str_of(word)));
+    w->only_words = w->only_words || cmd->args[i].place == ARG_REST;
     char name[ARGS_NAME_MAX];
     args_arg_name(&cmd->args[i], name);
     enum args_result r = check_value(a, cmd->args[i].type, cmd->args[i].values, name, word);
@@ -264,27 +277,42 @@ static enum args_result parse_word(struct args *a, const char *word, struct word
     return r;
 }
 
+// Values that come from variables and defaults.
+static enum args_result check_values(struct args *a, const struct command *cmd)
+{
+    for (size_t i = 0; i < cmd->opts_n; i++) {
+        const struct opt *opt = &cmd->opts[i];
+        const char *value = args_value(a, opt);
+        char name[ARGS_NAME_MAX];
+        args_opt_name(opt, name);
+        enum args_result r = value && args_count(a, opt) == 0
+                                 ? check_value(a, opt->type, opt->values, name, value)
+                                 : ARGS_RUN;
+        if (r != ARGS_RUN)
+            return r;
+    }
+    return ARGS_RUN;
+}
+
 // What must be there and is not, and variables that stand for options.
 static enum args_result check_whole(struct args *a)
 {
     const struct command *cmd = a->cmd;
     char name[ARGS_NAME_MAX], missing[300] = "";
     size_t n = 0;
+    enum args_result r = check_values(a, cmd);
+    if (r == ARGS_RUN && a->depth > 1)
+        r = check_values(a, a->path[0]);
+    if (r != ARGS_RUN)
+        return r;
     for (size_t i = 0; i < cmd->opts_n; i++) {
-        const struct opt *opt = &cmd->opts[i];
-        args_opt_name(opt, name);
-        const char *value = args_value(a, opt);
-        if (value && args_count(a, opt) == 0) {
-            enum args_result r = check_value(a, opt->type, opt->values, name, value);
-            if (r != ARGS_RUN)
-                return r;
-        }
-        if (!value && opt->required && n < sizeof(missing))
+        args_opt_name(&cmd->opts[i], name);
+        if (cmd->opts[i].required && !args_value(a, &cmd->opts[i]) && n < sizeof(missing))
             n += (size_t)snprintf(missing + n, sizeof(missing) - n, "\n  %s", name);
     }
     for (size_t i = a->words_n; i < cmd->args_n; i++) {
         args_arg_name(&cmd->args[i], name);
-        if (n < sizeof(missing))
+        if (!cmd->args[i].optional && n < sizeof(missing))
             n += (size_t)snprintf(missing + n, sizeof(missing) - n, "\n  %s", name);
     }
     if (n > 0)
@@ -344,6 +372,21 @@ const char *args_nth(const struct args *a, const struct opt *opt, size_t i)
         if (a->given[k].opt == opt && i-- == 0)
             return a->given[k].value;
     return NULL;
+}
+
+bool args_later(const struct args *a, const struct opt *opt, const struct opt *than)
+{
+    for (size_t k = a->given_n; k-- > 0;)
+        if (a->given[k].opt == opt || a->given[k].opt == than)
+            return a->given[k].opt == opt;
+    return false;
+}
+
+uint32_t args_u32(const struct args *a, const struct opt *opt)
+{
+    uint64_t n = 0;
+    const char *v = args_value(a, opt);
+    return v && str_u64(str_of(v), UINT32_MAX, &n) ? (uint32_t)n : 0; // the parser has refused all else
 }
 
 const char *args_value(const struct args *a, const struct opt *opt)

@@ -43,6 +43,12 @@ void args_done(struct args *a) NONNULL;
 // Its value, else that of its variable, else its default, else NULL.
 [[nodiscard]] const char *args_value(const struct args *a, const struct opt *opt) NONNULL;
 
+// Whether `opt` was given, and behind the last `than`: of two that contradict each other the last one wins.
+[[nodiscard]] bool args_later(const struct args *a, const struct opt *opt, const struct opt *than) NONNULL;
+
+// The number that an OPT_U32 is; 0 where it has no value at all.
+[[nodiscard]] uint32_t args_u32(const struct args *a, const struct opt *opt) NONNULL;
+
 // The i-th value of a repeatable option, or NULL.
 [[nodiscard]] const char *args_nth(const struct args *a, const struct opt *opt, size_t i) NONNULL;
 
@@ -60,9 +66,12 @@ void args_arg_name(const struct arg *arg, char out[static ARGS_NAME_MAX]) NONNUL
 // "openshell policy check": the first `depth` commands of the path.
 void args_path(const struct args *a, size_t depth, char out[static COMMAND_PATH_MAX]) NONNULL;
 
-// Looks a word up among the options of `cmd` and the global ones: by name (length n), or by letter.
-[[nodiscard]] const struct opt *args_find_opt(const struct command *cmd, struct str name) NONNULL;
-[[nodiscard]] const struct opt *args_find_letter(const struct command *cmd, char letter) NONNULL;
+// Looks a word up among the options of `cmd`, of the root and the global ones: by name (length n), or by
+// letter.
+[[nodiscard]] const struct opt *args_find_opt(const struct command *root, const struct command *cmd,
+                                              struct str name) NONNULL;
+[[nodiscard]] const struct opt *args_find_letter(const struct command *root, const struct command *cmd,
+                                                 char letter) NONNULL;
 [[nodiscard]] const struct command *args_find_sub(const struct command *cmd, struct str name) NONNULL;
 
 [[nodiscard]] static inline bool opt_takes_value(const struct opt *opt)

@@ -21,14 +21,24 @@ struct opt {
     bool repeat, required;
     const char *def, *env; // env: names the variable that counts where the option is not given
     const char *help;      // a sentence without its full stop
+    bool hidden;           // understood, and neither on help pages nor in completions
+    const char *kind;      // what it names, for the root's `names`; NULL: nothing that can be listed
+};
+
+enum arg_place {
+    ARG_ANYWHERE,
+    ARG_REST,          // from its first word on, all of the line is words
+    ARG_BEHIND_DASHES, // only behind "--"
 };
 
 struct arg { // a positional argument; only the last of a command repeats
     const char *name;
     enum opt_type type;
     const char *const *values;
-    bool repeat;
+    bool repeat, optional;
+    enum arg_place place;
     const char *help;
+    const char *kind; // as of an option
 };
 
 struct example {
@@ -63,6 +73,9 @@ struct command {
     // holds those found so far ("" or "sandbox"); true: `word` (or its alias) continues it, and `path` now
     // says so.
     bool (*unbuilt)(char *path, const char *word);
+    // Of the root only, NULL for none: calls `add` with each name of that kind which the line `v` may mean.
+    void (*names)(const char *kind, char *const *v, size_t n, void (*add)(void *ctx, const char *name),
+                  void *ctx);
 };
 
 enum {
@@ -73,8 +86,8 @@ enum {
 // The rows of a table and how many: COMMAND_TABLE(args, check_args).
 #define COMMAND_TABLE(member, table) .member = (table), .member##_n = ARRAY_LEN(table)
 
-// -v, -h and -V, which every command takes before and after its name.
+// -v, -h and -V, which every command takes before and after its name. So it does the options of the root.
 enum { GLOBAL_VERBOSE, GLOBAL_HELP, GLOBAL_VERSION, GLOBALS };
 [[nodiscard]] const struct opt *command_globals(void);
 
-extern const char *const command_table_or_json[]; // values that several commands take
+extern const char *const command_table_or_json[], *const command_formats[]; // values that several take

@@ -22,7 +22,7 @@ bool complete_shell(const char *name, enum shell *ret)
 
 // What the words in front of the one to complete have said.
 struct line {
-    const struct command *cmd;
+    const struct command *root, *cmd;
     const struct opt *pending; // an option that still wants its value
     size_t words;              // positional arguments
     bool only_words;           // "--" was there
@@ -42,13 +42,28 @@ static void candidate(struct line *l, const char *head, const char *name, const 
     buf_addc(l->out, '\n');
 }
 
-static void values(struct line *l, enum opt_type type, const char *const *list, const char *head,
-                   struct str typed)
+struct named {
+    struct line *line;
+    const char *head;
+    struct str typed;
+};
+
+static void add_name(void *ctx, const char *name)
+{
+    const struct named *n = ctx;
+    candidate(n->line, n->head, name, NULL, n->typed);
+}
+
+static void values(struct line *l, enum opt_type type, const char *const *list, const char *kind,
+                   const char *head, struct str typed)
 {
     if (type == OPT_PATH)
         buf_addf(l->out, ":files\n");
     for (size_t i = 0; type == OPT_ENUM && list[i]; i++)
         candidate(l, head, list[i], NULL, typed);
+    struct named n = {l, head, typed};
+    if (kind && l->root->names)
+        l->root->names(kind, l->v, l->at, add_name, &n);
 }
 
 // Whether an option that does not repeat is on the line already.
@@ -66,7 +81,7 @@ static bool is_given(const struct line *l, const struct opt *opt)
 static void opts(struct line *l, const struct opt *list, size_t n, struct str typed)
 {
     for (size_t i = 0; i < n; i++)
-        if (!is_given(l, &list[i]))
+        if (!list[i].hidden && !is_given(l, &list[i]))
             candidate(l, "--", list[i].name, list[i].help, str_from(typed, 2));
 }
 
@@ -78,8 +93,8 @@ static void words(struct line *l, struct str typed)
         return;
     size_t i = l->words < l->cmd->args_n ? l->words : l->cmd->args_n - 1;
     const struct arg *arg = &l->cmd->args[i];
-    if (l->words < l->cmd->args_n || arg->repeat)
-        values(l, arg->type, arg->values, "", typed);
+    if ((l->words < l->cmd->args_n || arg->repeat) && (arg->place != ARG_BEHIND_DASHES || l->only_words))
+        values(l, arg->type, arg->values, arg->kind, "", typed);
 }
 
 // One word in front of the cursor.
@@ -97,28 +112,33 @@ static void pass(struct line *l, struct str word)
     }
     if (!l->only_words && str_starts(word, STR("-")) && word.n > 1) {
         struct str name = str_from(word, 2);
-        const struct opt *opt = word.p[1] == '-' ? args_find_opt(l->cmd, name)
-                                : word.n == 2    ? args_find_letter(l->cmd, word.p[1])
+        const struct opt *opt = word.p[1] == '-' ? args_find_opt(l->root, l->cmd, name)
+                                : word.n == 2    ? args_find_letter(l->root, l->cmd, word.p[1])
                                                  : NULL;
         l->pending = opt && opt_takes_value(opt) ? opt : NULL;
         return;
     }
     const struct command *sub = args_find_sub(l->cmd, word);
-    if (sub)
+    if (sub) {
         l->cmd = sub;
-    else
-        l->words++;
+        return;
+    }
+    size_t i = l->words < l->cmd->args_n ? l->words : l->cmd->args_n - 1;
+    l->only_words = l->only_words || (l->cmd->args_n > 0 && l->cmd->args[i].place == ARG_REST);
+    l->words++;
 }
 
 void complete_words(const struct command *root, char *const *v, size_t n, size_t at, enum shell shell,
                     struct buf *out)
 {
-    struct line l = {.cmd = root, .v = v, .at = at < n ? at : n, .out = out, .help = shell != SHELL_BASH};
+    struct line l =
+        {.root = root, .cmd = root, .v = v, .at = at < n ? at : n, .out = out, .help = shell != SHELL_BASH};
     for (size_t i = 1; i < l.at; i++)
         pass(&l, str_of(v[i]));
     struct str typed = at < n ? str_of(v[at]) : STR("");
     if (l.pending) {
-        values(&l, l.pending->type, l.pending->values, "", str_eq(typed, STR("=")) ? STR("") : typed);
+        values(&l, l.pending->type, l.pending->values, l.pending->kind, "",
+               str_eq(typed, STR("=")) ? STR("") : typed);
         return;
     }
     if (l.only_words || !str_starts(typed, STR("-"))) {
@@ -128,13 +148,15 @@ void complete_words(const struct command *root, char *const *v, size_t n, size_t
     ptrdiff_t eq = str_find(typed, '=');
     if (eq > 2) {
         char head[ARGS_NAME_MAX];
-        const struct opt *opt = args_find_opt(l.cmd, (struct str){typed.p + 2, (size_t)eq - 2});
+        const struct opt *opt = args_find_opt(root, l.cmd, (struct str){typed.p + 2, (size_t)eq - 2});
         if (opt && opt_takes_value(opt) && str_cstr(str_head(typed, (size_t)eq + 1), head, sizeof(head)))
-            values(&l, opt->type, opt->values, head, str_from(typed, (size_t)eq + 1));
+            values(&l, opt->type, opt->values, opt->kind, head, str_from(typed, (size_t)eq + 1));
         return;
     }
     if (typed.n == 1 || typed.p[1] == '-') {
         opts(&l, l.cmd->opts, l.cmd->opts_n, typed);
+        if (l.cmd != root)
+            opts(&l, root->opts, root->opts_n, typed);
         opts(&l, command_globals(), GLOBALS, typed);
     }
 }

@@ -1,6 +1,7 @@
 #include "cmd/command.h"
 
 const char *const command_table_or_json[] = {"table", "json", NULL};
+const char *const command_formats[] = {"table", "yaml", "json", NULL};
 
 static const struct opt globals[GLOBALS] = {
     [GLOBAL_VERBOSE] = {.name = "verbose",

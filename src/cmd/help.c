@@ -117,6 +117,8 @@ static void options(struct buf *out, const struct term *t, const struct opt *opt
 {
     for (size_t i = 0; i < n; i++) {
         char label[HELP_LABEL_MAX];
+        if (opts[i].hidden)
+            continue;
         opt_label(&opts[i], label);
         struct buf text;
         buf_init(&text, 4 * KIB);
@@ -126,15 +128,15 @@ static void options(struct buf *out, const struct term *t, const struct opt *opt
     }
 }
 
-static size_t opts_column(const struct command *cmd)
+// At least `column`, and as much more as labels of these need.
+static size_t opts_column(const struct opt *opts, size_t n, size_t column)
 {
-    size_t column = 0;
-    for (size_t i = 0; i < cmd->opts_n + GLOBALS; i++) {
+    for (size_t i = 0; i < n; i++) {
         char label[HELP_LABEL_MAX];
-        opt_label(i < cmd->opts_n ? &cmd->opts[i] : &command_globals()[i - cmd->opts_n], label);
-        size_t n = strlen(label) + 4;
-        if (n <= COLUMN_MAX && n > column)
-            column = n;
+        opt_label(&opts[i], label);
+        size_t wide = strlen(label) + 4;
+        if (!opts[i].hidden && wide <= COLUMN_MAX && wide > column)
+            column = wide;
     }
     return column;
 }
@@ -142,9 +144,12 @@ static size_t opts_column(const struct command *cmd)
 // ---- pages
 // --------------------------------------------------------------------------------------------------
 
-static void details(struct buf *out, const struct term *t, const struct command *cmd)
+static void details(struct buf *out, const struct term *t, const struct command *root,
+                    const struct command *cmd)
 {
-    size_t column = opts_column(cmd);
+    size_t root_n = cmd == root ? 0 : root->opts_n;
+    size_t column = opts_column(command_globals(), GLOBALS, opts_column(cmd->opts, cmd->opts_n, 0));
+    column = opts_column(root->opts, root_n, column);
     for (size_t i = 0; i < cmd->args_n; i++) {
         if (i == 0)
             heading(out, t, "ARGUMENTS");
@@ -153,8 +158,12 @@ static void details(struct buf *out, const struct term *t, const struct command 
         row(out, t, label, str_of(cmd->args[i].help), column);
     }
     if (cmd->opts_n > 0) {
-        heading(out, t, "FLAGS");
+        heading(out, t, cmd == root && cmd->subs_n > 0 ? "GATEWAY FLAGS" : "FLAGS");
         options(out, t, cmd->opts, cmd->opts_n, column);
+    }
+    if (root_n > 0) {
+        heading(out, t, "GATEWAY FLAGS");
+        options(out, t, root->opts, root_n, column);
     }
     heading(out, t, "GLOBAL FLAGS");
     options(out, t, command_globals(), GLOBALS, column);
@@ -180,7 +189,7 @@ void help_page(const struct command *const *path, size_t depth, const struct ter
     help_usage(path, depth, out);
     buf_addc(out, '\n');
     commands(out, t, cmd);
-    details(out, t, cmd);
+    details(out, t, path[0], cmd);
     if (cmd->alias[0]) {
         heading(out, t, "ALIAS");
         buf_addf(out, "  %s\n", cmd->alias);

@@ -134,6 +134,8 @@ static void synopsis(const struct command *const *path, size_t depth, struct buf
     }
     for (size_t i = 0; i < cmd->opts_n; i++) {
         const struct opt *o = &cmd->opts[i];
+        if (o->hidden)
+            continue;
         buf_addf(out, o->required ? ".Fl -%s" : ".Op Fl -%s", o->name);
         if (opt_takes_value(o)) {
             buf_addf(out, " Ar ");
@@ -143,8 +145,12 @@ static void synopsis(const struct command *const *path, size_t depth, struct buf
             buf_addf(out, " ...");
         buf_addc(out, '\n');
     }
-    for (size_t i = 0; i < cmd->args_n; i++)
-        buf_addf(out, ".Ar %s%s\n", cmd->args[i].name, cmd->args[i].repeat ? " ..." : "");
+    for (size_t i = 0; i < cmd->args_n; i++) {
+        const struct arg *arg = &cmd->args[i];
+        const char *dashes = arg->place == ARG_BEHIND_DASHES ? "Fl -\n.Ar " : "Ar ";
+        buf_addf(out, ".%s%s%s%s\n", arg->optional && !strchr(dashes, '\n') ? "Op " : "", dashes, arg->name,
+                 arg->repeat ? " ..." : "");
+    }
 }
 
 static void description(const struct command *const *path, size_t depth, struct buf *out)
@@ -194,11 +200,14 @@ static void option(const struct opt *o, struct buf *out)
         buf_addf(out, "May be given several times.\n");
 }
 
-static void options(const struct command *cmd, struct buf *out)
+static void options(const struct command *root, const struct command *cmd, struct buf *out)
 {
     buf_addf(out, ".Sh OPTIONS\n.Bl -tag -width Ds\n");
     for (size_t i = 0; i < cmd->opts_n; i++)
-        option(&cmd->opts[i], out);
+        if (!cmd->opts[i].hidden)
+            option(&cmd->opts[i], out);
+    for (size_t i = 0; cmd != root && i < root->opts_n; i++)
+        option(&root->opts[i], out);
     for (size_t i = 0; i < GLOBALS; i++)
         option(&command_globals()[i], out);
     buf_addf(out, ".El\n");
@@ -296,7 +305,7 @@ void manpage(const struct command *const *path, size_t depth, struct buf *out)
     buf_done(&name);
     synopsis(path, depth, out);
     description(path, depth, out);
-    options(cmd, out);
+    options(path[0], cmd, out);
     if (depth == 1)
         environment(path[0], out);
     exits(cmd, out);

@@ -130,3 +130,13 @@ int report_usage(struct cli *cli, const struct args *a, const char *tip, const c
     buf_done(&b);
     return EXIT_USAGE;
 }
+
+int report_conflict(struct cli *cli, const struct args *a, const struct opt *one, const struct opt *other)
+{
+    char first[ARGS_NAME_MAX], second[ARGS_NAME_MAX];
+    if (args_count(a, one) == 0 || args_count(a, other) == 0)
+        return 0;
+    args_opt_name(one, first);
+    args_opt_name(other, second);
+    return report_usage(cli, a, NULL, "the argument '%s' cannot be used with '%s'", first, second);
+}

@@ -35,6 +35,10 @@ void report_frame(const struct term *t, const char *msg, const char *const *caus
 int report(struct cli *cli, const char *cause, const char *fmt, ...) __attribute__((nonnull(1, 3)))
 PRINTF(3, 4);
 
+// Two options that exclude each other: EXIT_USAGE, reported, where both were given; else 0.
+[[nodiscard]] int report_conflict(struct cli *cli, const struct args *a, const struct opt *one,
+                                  const struct opt *other) NONNULL;
+
 // A mistake in the command line that the parser cannot see: "error: …", usage, and where to find help.
 // EXIT_USAGE.
 int report_usage(struct cli *cli, const struct args *a, const char *tip, const char *fmt, ...)
