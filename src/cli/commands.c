@@ -1,5 +1,7 @@
 #include "cli/commands.h"
 
+#include "cli/gateway.h"
+
 // ---- what the interface has beyond the tree above
 // -----------------------------------------------------------
 
@@ -7,7 +9,7 @@ static const struct unbuilt {
     const char *path, *alias;
     const char *leaves; // names of its subcommands without subcommands of their own, with blanks between
 } unbuilts[] = {
-    {"sandbox", "sb", "stop start exec connect upload download ssh-config"},
+    {"sandbox", "sb", "upload download ssh-config"},
     {"sandbox provider", "", "list attach detach"},
     {"forward", "fwd", "start stop list service"},
     {"service", "svc", "expose list get delete"},
@@ -94,20 +96,23 @@ static const struct command gateway_command = {
     .alias = "gw",
     .section = "GATEWAY COMMANDS",
     .about = "Ask the gateway about itself",
-    .text = "The gateway is the one of --gateway-endpoint, else of OPENSHELL_GATEWAY_ENDPOINT, else the one "
-            "that listens on the user's own socket (openshell-gateway --help).",
+    .text = "The gateway is that of --gateway-endpoint, else of --gateway, else the active one, else one of "
+            "your own "
+            "on this machine, which is started when a command needs it.",
     COMMAND_TABLE(subs, gateway_subs),
 };
 
-static const struct command *const sandbox_subs[] = {&sandbox_create_command, &sandbox_get_command,
-                                                     &sandbox_list_command, &sandbox_delete_command};
+static const struct command *const sandbox_subs[] = {
+    &sandbox_create_command, &sandbox_get_command,   &sandbox_list_command, &sandbox_delete_command,
+    &sandbox_stop_command,   &sandbox_start_command, &sandbox_exec_command, &sandbox_connect_command,
+};
 
 static const struct command sandbox_command = {
     .name = "sandbox",
     .alias = "sb",
     .section = "SANDBOX COMMANDS",
-    .about = "Start, show and end sandboxes",
-    .text = "A gateway runs them (openshell-gateway --help).",
+    .about = "Create, use, show and end sandboxes",
+    .text = "A gateway runs them. Where none is configured, the command that needs one starts one for you.",
     COMMAND_TABLE(subs, sandbox_subs),
 };
 
@@ -128,6 +133,7 @@ static const struct command root_command = {
     .text = "OpenShell runs AI agents in sandboxes whose files, processes, network and model calls obey a "
             "policy.",
     COMMAND_TABLE(examples, root_examples),
+    COMMAND_TABLE(opts, gateway_opts),
     COMMAND_TABLE(subs, root_subs),
     .unbuilt = command_unbuilt,
 };

@@ -8,4 +8,5 @@ extern const struct command policy_check_command, policy_explain_command, policy
     policy_fmt_command, policy_diff_command, completions_command;
 extern const struct command status_command, whoami_command, gateway_info_command;
 extern const struct command sandbox_create_command, sandbox_get_command, sandbox_list_command,
-    sandbox_delete_command;
+    sandbox_delete_command, sandbox_stop_command, sandbox_start_command, sandbox_exec_command,
+    sandbox_connect_command;

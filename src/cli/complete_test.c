@@ -15,7 +15,9 @@ static const struct {
     {SHELL_FISH, "openshell comp", "completions\tPrint a script that completes commands in a shell\n",
      "with help where the shell shows it"},
     {SHELL_BASH, "openshell policy check --st", "--strict\n", "options"},
-    {SHELL_BASH, "openshell policy check -", "--output\n--strict\n--quiet\n--verbose\n--help\n--version\n",
+    {SHELL_BASH, "openshell policy check -",
+     "--output\n--strict\n--quiet\n--gateway\n--gateway-endpoint\n--gateway-insecure\n--workspace\n--"
+     "verbose\n--help\n--version\n",
      "all of them behind one dash"},
     {SHELL_BASH, "openshell policy check --strict --s", "", "not one that is there and does not repeat"},
     {SHELL_BASH, "openshell policy explain --mcp x --mc", "--mcp\n", "one that repeats"},
