@@ -20,15 +20,8 @@ enum {
 };
 static_assert((PIN_SLOTS & (PIN_SLOTS - 1)) == 0, "the slot is taken from the low bits");
 
-struct file_key { // an executable's content, as far as one can tell without reading it
-    dev_t dev;
-    ino_t ino;
-    off_t size;
-    struct timespec mtime, ctime;
-};
-
 struct known_file {
-    struct file_key key;
+    struct exehash_key key;
     char hash[65];
 };
 
@@ -40,6 +33,8 @@ struct pin {
 struct exehash {
     struct known_file files[EXEHASH_FILES_MAX];
     size_t files_next, files_n;
+    struct exehash_found learnt[EXEHASH_LEARNT_MAX];
+    size_t learnt_n;
     struct pin *pins;
     size_t pins_n;
 };
@@ -106,23 +101,23 @@ static bool same_time(struct timespec a, struct timespec b)
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-static bool same_file(const struct file_key *a, const struct file_key *b)
+static bool same_file(const struct exehash_key *a, const struct exehash_key *b)
 {
     return a->dev == b->dev && a->ino == b->ino && a->size == b->size && same_time(a->mtime, b->mtime) &&
            same_time(a->ctime, b->ctime);
 }
 
-static struct file_key key_of(const struct stat *st)
+static struct exehash_key key_of(const struct stat *st)
 {
-    return (struct file_key){st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim};
+    return (struct exehash_key){st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim};
 }
 
-static bool is_fresh(const struct file_key *k, int64_t now_ms)
+static bool is_fresh(const struct exehash_key *k, int64_t now_ms)
 {
     return now_ms - ((int64_t)k->ctime.tv_sec * 1000 + k->ctime.tv_nsec / 1'000'000) < EXEHASH_FRESH_MS;
 }
 
-static void remember(struct exehash *t, const struct file_key *key, const char hash[static 65])
+static void remember(struct exehash *t, const struct exehash_key *key, const char hash[static 65])
 {
     struct known_file *slot = &t->files[t->files_next];
     slot->key = *key;
@@ -132,10 +127,9 @@ static void remember(struct exehash *t, const struct file_key *key, const char h
         t->files_n++;
 }
 
-enum err_code exehash_file(struct exehash *t, int fd, char ret[static 65], struct err *e)
+static enum err_code look(int fd, struct exehash_key *ret, struct err *e)
 {
-    struct stat st, after;
-    const int64_t now_ms = clock_realtime_ms(); // before anything is read
+    struct stat st;
     if (fstat(fd, &st) != 0)
         return no_hash(e, fd_strerror(errno));
     if (!S_ISREG(st.st_mode))
@@ -143,25 +137,92 @@ enum err_code exehash_file(struct exehash *t, int fd, char ret[static 65], struc
     if (st.st_size > EXEHASH_BYTES_MAX)
         return err_set(e, ERR_DENIED, "binary integrity check failed: the executable has more than %lld MiB",
                        (long long)(EXEHASH_BYTES_MAX / MIB));
-    const struct file_key key = key_of(&st);
+    *ret = key_of(&st);
+    return ERR_OK;
+}
+
+static enum err_code known(const struct exehash *t, const struct exehash_key *key, char ret[static 65],
+                           struct err *e)
+{
     for (size_t i = 0; i < t->files_n; i++)
-        if (same_file(&t->files[i].key, &key)) {
+        if (same_file(&t->files[i].key, key)) {
             memcpy(ret, t->files[i].hash, 65);
             return ERR_OK;
         }
+    for (size_t i = 0; i < t->learnt_n; i++) {
+        const struct exehash_found *f = &t->learnt[i];
+        if (!same_file(&f->key, key))
+            continue;
+        if (f->code != ERR_OK)
+            return err_set(e, (enum err_code)f->code, "%s", f->why);
+        memcpy(ret, f->hash, 65);
+        return ERR_OK;
+    }
+    return err_set(e, ERR_NOT_FOUND, "it has not been read yet");
+}
+
+enum err_code exehash_known(const struct exehash *t, int fd, char ret[static 65], struct err *e)
+{
+    struct exehash_key key;
+    enum err_code r = look(fd, &key, e);
+    return r == ERR_OK ? known(t, &key, ret, e) : r;
+}
+
+static enum err_code read_file(int fd, const struct exehash_key *key, char ret[static 65], struct err *e)
+{
+    struct exehash_key after;
     char hash[65];
-    enum err_code r = sha256(fd, st.st_size, hash, e);
+    enum err_code r = sha256(fd, key->size, hash, e);
+    if (r == ERR_OK)
+        r = look(fd, &after, e);
+    if (r == ERR_OK && !same_file(key, &after))
+        r = no_hash(e, "the executable changed while it was read");
+    if (r == ERR_OK)
+        memcpy(ret, hash, 65);
+    return r;
+}
+
+void exehash_read(int fd, struct exehash_found *ret)
+{
+    const int64_t now_ms = clock_realtime_ms(); // before anything is read
+    struct exehash_found f = {};
+    struct err e = {};
+    enum err_code r = look(fd, &f.key, &e);
+    if (r == ERR_OK)
+        r = read_file(fd, &f.key, f.hash, &e);
+    f.code = (uint32_t)r;
+    f.fresh = is_fresh(&f.key, now_ms);
     if (r != ERR_OK)
+        (void)snprintf(f.why, sizeof(f.why), "%s", e.msg);
+    *ret = f;
+}
+
+void exehash_learn(struct exehash *t, const struct exehash_found *found)
+{
+    if (found->code == ERR_OK && !found->fresh)
+        remember(t, &found->key, found->hash);
+    else if (t->learnt_n < EXEHASH_LEARNT_MAX)
+        t->learnt[t->learnt_n++] = *found;
+}
+
+void exehash_forget(struct exehash *t)
+{
+    t->learnt_n = 0;
+}
+
+enum err_code exehash_file(struct exehash *t, int fd, char ret[static 65], struct err *e)
+{
+    const int64_t now_ms = clock_realtime_ms(); // before anything is read
+    struct exehash_key key;
+    enum err_code r = look(fd, &key, e);
+    if (r == ERR_OK)
+        r = known(t, &key, ret, e);
+    if (r != ERR_NOT_FOUND)
         return r;
-    if (fstat(fd, &after) != 0)
-        return no_hash(e, fd_strerror(errno));
-    const struct file_key again = key_of(&after);
-    if (!same_file(&key, &again))
-        return no_hash(e, "the executable changed while it was read");
-    if (!is_fresh(&key, now_ms))
-        remember(t, &key, hash);
-    memcpy(ret, hash, 65);
-    return ERR_OK;
+    r = read_file(fd, &key, ret, e);
+    if (r == ERR_OK && !is_fresh(&key, now_ms))
+        remember(t, &key, ret);
+    return r;
 }
 
 // The path's pin, or the free slot where it belongs. One is always free.

@@ -247,7 +247,24 @@ static void agent_arguments(void)
     const struct scmp_arg_cmp persona = SCMP_A0_32(SCMP_CMP_MASKED_EQ, 0x00ff,
                                                    0x0008); // PER_LINUX32 and its kin
     rule(c, SCMP_ACT_ERRNO(EPERM), "personality", 1, &persona);
+    // These dial without connect(): a program that is told no goes on with it.
+    static const struct {
+        const char *name;
+        unsigned flags;
+    } sends[] = {{"sendto", 3}, {"sendmsg", 2}, {"sendmmsg", 3}};
+    for (size_t i = 0; i < ARRAY_LEN(sends); i++) {
+        const struct scmp_arg_cmp fast = SCMP_CMP64(sends[i].flags, SCMP_CMP_MASKED_EQ, MSG_FASTOPEN,
+                                                    MSG_FASTOPEN);
+        rule(c, SCMP_ACT_ERRNO(EOPNOTSUPP), sends[i].name, 1, &fast);
+    }
     write_out(c, "agent_refused_arguments");
+}
+
+static void agent_watch(void)
+{
+    scmp_filter_ctx c = filter(SCMP_ACT_ALLOW);
+    rule(c, SCMP_ACT_NOTIFY, "connect", 0, NULL);
+    write_out(c, "agent_watched");
 }
 
 // ---- the egress
@@ -307,6 +324,7 @@ int main(void)
     (void)printf("// Made by gen_seccomp.\n");
     agent_allow();
     agent_arguments();
+    agent_watch();
     egress();
     return 0;
 }

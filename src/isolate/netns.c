@@ -20,6 +20,8 @@ enum { BACKLOG = 1024, PRIORITY_MANGLE = -150, LO_INDEX = 1 };
 
 static const char table[] = "openshell", chain[] = "capture";
 
+static const struct cidr synthetic = {.net = {.family = 4, .b = {198, 18}}, .bits = 15}; // RFC 2544
+
 // ---- loopback and routes
 // ------------------------------------------------------------------------------------
 
@@ -196,7 +198,6 @@ static void chain_message(struct nl *m)
 // since the kernel waits for every processor (synchronize_rcu, 10 ms) before it forgets a table.
 static enum err_code install(const struct cidr *ranges, size_t n, bool again, struct err *e)
 {
-    static const struct cidr synthetic = {.net = {.family = 4, .b = {198, 18}}, .bits = 15}; // RFC 2544
     if (n > NETNS_RANGES_MAX)
         return err_set(e, ERR_LIMIT, "%zu address ranges in the policy, %d at most", n, NETNS_RANGES_MAX);
     struct nl m;
@@ -217,6 +218,23 @@ static enum err_code install(const struct cidr *ranges, size_t n, bool again, st
 enum err_code netns_capture(const struct cidr *ranges, size_t n, struct err *e)
 {
     return install(ranges, n, true, e);
+}
+
+bool netns_answers(const struct cidr *ranges, size_t n, const struct ip *ip)
+{
+    static const struct cidr own[] = {
+        {.net = {.family = 4, .b = {127}}, .bits = 8},
+        {.net = {.family = 4}, .bits = 32}, // 0.0.0.0, which Linux takes for the loopback
+        {.net = {.family = 4, .b = {10, 200, 0, 1}}, .bits = 32},
+        {.net = {.family = 6, .b = {[15] = 1}}, .bits = 128},
+        {.net = {.family = 6}, .bits = 128},
+    };
+    bool has = cidr_has(&synthetic, ip);
+    for (size_t i = 0; i < ARRAY_LEN(own); i++)
+        has = has || cidr_has(&own[i], ip);
+    for (size_t i = 0; i < n; i++)
+        has = has || cidr_has(&ranges[i], ip);
+    return has;
 }
 
 // ---- sockets

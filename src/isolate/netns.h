@@ -28,4 +28,9 @@ enum err_code netns_setup(const struct cidr *ranges, size_t n, struct netns *ret
 // Replaces the captured ranges, in one transaction: a policy was reloaded.
 enum err_code netns_capture(const struct cidr *ranges, size_t n, struct err *e) __attribute__((nonnull(3)));
 
+// Whether a dial to `ip` comes to one of the listeners, or stays in the sandbox: the loopback's own
+// addresses, the proxy's, the captured ranges.
+[[nodiscard]] bool netns_answers(const struct cidr *ranges, size_t n, const struct ip *ip)
+    __attribute__((nonnull(3)));
+
 void netns_close(struct netns *n) NONNULL; // closes what is not -1

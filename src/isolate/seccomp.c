@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -32,6 +33,33 @@ enum err_code seccomp_agent(struct err *e)
     // The second first: the allow-list does not let seccomp(2) itself through.
     enum err_code r = load(agent_refused_arguments, ARRAY_LEN(agent_refused_arguments), e);
     return r == ERR_OK ? load(agent_allowed, ARRAY_LEN(agent_allowed), e) : r;
+}
+
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV // Linux 5.19
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS // Linux 6.6
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS      SECCOMP_IOW(4, __u64)
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
+#endif
+
+enum err_code seccomp_watch_connect(int *ret_listener, struct err *e)
+{
+    struct sock_fprog prog = {.len = ARRAY_LEN(agent_watched)};
+    const struct sock_filter *filter = agent_watched;
+    // As in load(). NOLINTNEXTLINE(bugprone-sizeof-expression)
+    memcpy(&prog.filter, &filter, sizeof(filter));
+    const unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    int fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                          flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &prog);
+    if (fd < 0 && errno == EINVAL)
+        fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
+    if (fd < 0)
+        return err_set(e, ERR_UNSUPPORTED, "the kernel does not notify of connect(): %s", fd_strerror(errno));
+    // The caller is woken on our processor, where we are about to sleep; a kernel without it is as right.
+    (void)ioctl(fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+    *ret_listener = fd;
+    return ERR_OK;
 }
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

@@ -8,7 +8,8 @@
 
 #include "base/fd.h"
 
-enum err_code ctl_send(int fd, const struct ctl_msg *m, const int *fds, size_t n, struct err *e)
+static enum err_code send_msg(int fd, const struct ctl_msg *m, const int *fds, size_t n, int flags,
+                              struct err *e)
 {
     assert(n <= CTL_START_FDS);
     struct ctl_msg copy = *m;
@@ -30,11 +31,23 @@ enum err_code ctl_send(int fd, const struct ctl_msg *m, const int *fds, size_t n
     }
     ssize_t sent;
     do
-        sent = sendmsg(fd, &msg, MSG_NOSIGNAL);
+        sent = sendmsg(fd, &msg, MSG_NOSIGNAL | flags);
     while (sent < 0 && errno == EINTR);
+    if (sent < 0 && errno == EAGAIN)
+        return err_set(e, ERR_LIMIT, "control message: the peer does not read");
     if (sent != (ssize_t)sizeof(copy))
         return err_set(e, ERR_UNAVAILABLE, "control message: %s", fd_strerror(sent < 0 ? errno : EMSGSIZE));
     return ERR_OK;
+}
+
+enum err_code ctl_send(int fd, const struct ctl_msg *m, const int *fds, size_t n, struct err *e)
+{
+    return send_msg(fd, m, fds, n, 0, e);
+}
+
+enum err_code ctl_send_now(int fd, const struct ctl_msg *m, struct err *e)
+{
+    return send_msg(fd, m, NULL, 0, MSG_DONTWAIT, e);
 }
 
 static void take_fds(struct msghdr *msg, int *fds, size_t *n)

@@ -23,6 +23,8 @@ enum ctl_kind {
     CTL_SIGNAL,   // to init: value, for the process group of `command`; unknown: it has ended
     CTL_PORT,     // to init: value = AF_INET or AF_INET6, for `command`
     CTL_SOCKETED, // from init, of `command`: a TCP socket of the sandbox's network, to be connected
+    CTL_DIALED,   // from init: name = an address that nothing answers at, value = port, cut = pid and msg =
+                  // executable of who dialled it, generation = how many others were not told
     CTL_CAPTURE,  // to init: one fd, struct cidr[]; answered by CTL_DONE
 };
 
@@ -50,7 +52,7 @@ struct ctl_msg {
     uint32_t code;                       // DONE: enum err_code
     uint32_t json;                       // START: OCSF objects wanted
     uint32_t quiet;                      // START: only what is more than low in severity is wanted
-    int32_t value;                       // GO, STARTED, FAILED, EXITED, SIGNAL, PORT
+    int32_t value;                       // GO, STARTED, FAILED, EXITED, SIGNAL, PORT, DIALED
     uint32_t command;                    // EXEC and what follows from it; 0: the main process
     uint32_t timeout_ms;                 // POLICY: how long to wait for refused tunnels to be gone
     char name[64], id[64], hostname[64]; // START: of the sandbox, NUL-terminated
@@ -60,6 +62,8 @@ struct ctl_msg {
 // Sends one message with n descriptors (0..CTL_START_FDS), which stay the caller's.
 enum err_code ctl_send(int fd, const struct ctl_msg *m, const int *fds, size_t n, struct err *e)
     __attribute__((nonnull(2, 5)));
+// The same, but where the peer does not read ERR_LIMIT at once.
+enum err_code ctl_send_now(int fd, const struct ctl_msg *m, struct err *e) __attribute__((nonnull(2, 3)));
 // Receives one; *ret_n descriptors, close-on-exec, are the caller's. Strings are checked to end.
 // ERR_UNAVAILABLE: the peer is gone; ERR_INVALID: it is not what it should be.
 enum err_code ctl_recv(int fd, struct ctl_msg *m, int fds[static CTL_START_FDS], size_t *ret_n,

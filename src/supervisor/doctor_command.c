@@ -1,6 +1,8 @@
 // Facts of the machine one by one, and in the end the only proof that counts: a sandbox that is started.
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -118,6 +120,20 @@ static void filter(struct finding *f)
     }
 }
 
+static void dialers(struct finding *f)
+{
+    const uint32_t action = SECCOMP_RET_USER_NOTIF;
+    if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0) {
+        say(f, GOOD, "noted when it calls connect()");
+    } else {
+        say(f, WEAK,
+            "by who holds the socket when the connection arrives: the kernel does not notify of connect()");
+        advise(
+            f,
+            "a kernel from 5.5 on with CONFIG_SECCOMP_FILTER; in a container, a profile that allows seccomp");
+    }
+}
+
 static void cgroups(struct finding *f)
 {
     struct stat st;
@@ -168,9 +184,9 @@ static const struct {
     const char *what;
     void (*look)(struct finding *f);
 } checks[] = {
-    {"kernel", kernel},     {"user", user},      {"user namespaces", user_namespaces},
-    {"Landlock", landlock}, {"seccomp", filter}, {"cgroups", cgroups},
-    {"sandbox", sandbox},
+    {"kernel", kernel},     {"user", user},       {"user namespaces", user_namespaces},
+    {"Landlock", landlock}, {"seccomp", filter},  {"who is calling", dialers},
+    {"cgroups", cgroups},   {"sandbox", sandbox},
 };
 static_assert(ARRAY_LEN(checks) <= FINDINGS_MAX, "");
 

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "isolate/identity.h"
 #include "isolate/netns.h"
@@ -23,7 +24,10 @@
 #include "supervisor/monitor.h"
 #include "supervisor/spec.h"
 
-enum { CA_TEXT_MAX = 4 * MIB };
+enum {
+    CA_TEXT_MAX = 4 * MIB,
+    DIALS_TOLD = 20, // in a second, to addresses that nothing answers at; ours
+};
 
 struct init {
     struct arena arena;
@@ -32,8 +36,12 @@ struct init {
     struct landlock_paths paths;
     struct identity_table *ids;
     struct children commands;
-    int ended, master, slave; // a signalfd; the terminal, or -1
-    bool gone;                // CTL_GO came
+    int ended, master, slave;             // a signalfd; the terminal, or -1
+    bool gone;                            // CTL_GO came
+    struct cidr ranges[NETNS_RANGES_MAX]; // that are captured now
+    size_t ranges_n;
+    int64_t dials_since_ns; // of this second
+    unsigned dials, untold;
 };
 
 static enum err_code read_spec(struct init *s, struct err *e)
@@ -60,6 +68,9 @@ static enum err_code network(struct init *s, struct err *e)
     enum err_code r = netns_setup(s->spec.ranges, s->spec.ranges_n, &n, e);
     if (r != ERR_OK)
         return r;
+    s->ranges_n = s->spec.ranges_n; // netns_setup has refused more than there is room for
+    for (size_t i = 0; i < s->ranges_n; i++)
+        s->ranges[i] = s->spec.ranges[i];
     r = hand_over(n.proxy, CTL_PROXY, e);
     for (int i = 0; r == ERR_OK && i < 2; i++)
         r = hand_over(n.captured[i], CTL_CAPTURED, e);
@@ -141,6 +152,42 @@ static enum err_code terminal(struct init *s, struct err *e)
     return s->spec.tty ? agent_terminal(&s->spec, &s->master, &s->slave, e) : ERR_OK;
 }
 
+// ---- who dials what
+// ---------------------------------------------------------------------------------------------------
+
+// Nothing answers there, so the dial is reset; people want to know who tried.
+static void dialed(void *ctx, const struct dial *d)
+{
+    struct init *s = ctx;
+    if (netns_answers(s->ranges, s->ranges_n, &d->ip) || !identity_is_stream(d))
+        return;
+    int64_t now = clock_ns();
+    if (now - s->dials_since_ns >= 1'000'000'000) {
+        s->dials_since_ns = now;
+        s->dials = 0;
+    }
+    if (s->dials == DIALS_TOLD) {
+        s->untold++;
+        return;
+    }
+    s->dials++;
+    struct ctl_msg m = {.kind = CTL_DIALED, .value = d->port, .cut = d->id->pid, .generation = s->untold};
+    (void)ip_format(&d->ip, m.name);
+    (void)snprintf(m.msg, sizeof(m.msg), "%.*s", (int)d->id->exe.n, d->id->exe.p);
+    struct err ignored;
+    if (ctl_send_now(INIT_FD_CONTROL, &m, &ignored) == ERR_OK) // else the launcher has no time for this one
+        s->untold = 0;
+    else
+        s->untold++;
+}
+
+// After the probe, which dials, and whom nobody would answer. A kernel without it names by holders.
+static enum err_code watch_dials(struct init *s, struct err *e)
+{
+    enum err_code r = identity_watch(s->ids, dialed, s, e);
+    return r == ERR_UNSUPPORTED ? ERR_OK : r;
+}
+
 // ---- building
 // ----------------------------------------------------------------------------------------------------
 
@@ -171,6 +218,8 @@ static enum err_code build(struct init *s, struct err *e)
         r = agent_selftest(&s->spec, &s->paths, e);
     if (r == ERR_OK)
         r = terminal(s, e);
+    if (r == ERR_OK)
+        r = watch_dials(s, e);
     const struct ctl_msg built = {.kind = CTL_BUILT};
     if (r == ERR_OK)
         r = ctl_send(INIT_FD_CONTROL, &built, &s->master, s->master >= 0 ? 1 : 0, e);
@@ -228,7 +277,7 @@ static void port(uint32_t command, int family)
     (void)!ctl_send(INIT_FD_CONTROL, &m, &fd, fd >= 0 ? 1 : 0, &e);
 }
 
-static void capture(int fd)
+static void capture(struct init *s, int fd)
 {
     CLEANUP(buf_done) struct buf text = {};
     struct err e = {};
@@ -240,6 +289,10 @@ static void capture(int fd)
         if (text.n > 0)
             memcpy(ranges, text.p, text.n);
         r = netns_capture(ranges, text.n / sizeof(ranges[0]), &e);
+    }
+    if (r == ERR_OK) {
+        s->ranges_n = text.n / sizeof(ranges[0]);
+        memcpy(s->ranges, ranges, text.n);
     }
     say_done(r, 0, &e);
 }
@@ -265,7 +318,7 @@ static bool control(struct init *s) // false: the launcher is gone, or broke the
     else if (m.kind == CTL_PORT && n == 0 && s->gone && (m.value == AF_INET || m.value == AF_INET6))
         port(m.command, m.value);
     else if (m.kind == CTL_CAPTURE && n == 1)
-        capture(fds[0]);
+        capture(s, fds[0]);
     else if (m.kind == CTL_SIGNAL && n == 0 && is_signal(m.value))
         children_signal(&s->commands, m.command, m.value);
     else
@@ -284,7 +337,7 @@ static void reap(struct init *s)
     children_reap(&s->commands);
 }
 
-enum { OWN_FDS = 3 };
+enum { POLL_IDENTITY = 3, OWN_FDS = POLL_IDENTITY + IDENTITY_FDS };
 
 static void loop(struct init *s)
 {
@@ -292,6 +345,7 @@ static void loop(struct init *s)
         struct pollfd p[OWN_FDS + CTL_COMMANDS_MAX] = {{.fd = INIT_FD_CONTROL, .events = POLLIN},
                                                        {.fd = INIT_FD_MONITOR, .events = POLLIN},
                                                        {.fd = s->ended, .events = POLLIN}};
+        identity_poll(s->ids, p + POLL_IDENTITY);
         size_t n = children_poll(&s->commands, p + OWN_FDS);
         if (poll(p, OWN_FDS + n, -1) < 0) {
             if (errno != EINTR)
@@ -302,6 +356,7 @@ static void loop(struct init *s)
         children_hear(&s->commands, p + OWN_FDS, n); // before reaping, which may free entries
         if (p[2].revents)
             reap(s);
+        identity_serve(s->ids, p + POLL_IDENTITY);
         if (p[1].revents && mon_serve(INIT_FD_MONITOR, s->ids, &e) != ERR_OK)
             return; // without an egress, or with one that lies, there is no sandbox
         if (p[0].revents && !control(s))

@@ -279,6 +279,33 @@ static void agent_started(struct launcher *l, int pid)
     launcher_event(l, &ev);
 }
 
+static void dialed(struct launcher *l, const struct ctl_msg *m)
+{
+    const struct event ev =
+        {.class = EVENT_NET,
+         .activity = EVENT_REFUSE,
+         .severity = EVENT_MEDIUM,
+         .action = EVENT_DENIED,
+         .exe = str_of(m->msg),
+         .pid = m->cut,
+         .host = str_of(m->name),
+         .port = (uint16_t)m->value,
+         .policy = STR("bypass-detect"),
+         .engine = STR("seccomp"),
+         .reason = STR("nothing answers there: use names or the proxy, or name the address in the policy")};
+    launcher_event(l, &ev);
+    if (m->generation == 0)
+        return;
+    char text[80];
+    (void)snprintf(text, sizeof(text), "%llu dials to such addresses before it were not told",
+                   (unsigned long long)m->generation);
+    const struct event gap = {.class = EVENT_CONFIG,
+                              .severity = EVENT_MEDIUM,
+                              .state = STR("degraded"),
+                              .message = str_of(text)};
+    launcher_event(l, &gap);
+}
+
 static enum err_code from_init(struct launcher *l, struct err *e)
 {
     struct ctl_msg m;
@@ -297,6 +324,8 @@ static enum err_code from_init(struct launcher *l, struct err *e)
         return r == ERR_OK ? go(l, e) : r;
     } else if (m.kind == CTL_STARTED && n == 0) {
         agent_started(l, m.value);
+    } else if (m.kind == CTL_DIALED && n == 0) {
+        dialed(l, &m);
     } else if (m.kind == CTL_EXITED && n == 0) {
         agent_ended(l, m.value);
     } else {
