@@ -2,6 +2,8 @@
 
 #include "gateway/caller.h"
 #include "gateway/token_methods.h"
+#include "gateway/config.h"
+#include "gateway/logs.h"
 #include "openshell.pb-c.h"
 
 // protobuf-c's strings are char *, and packing only reads them.
@@ -98,4 +100,11 @@ const struct rpc_handler gateway_handlers[RPC_METHODS] = {
     [RPC_OPEN_SHELL_DELETE_SANDBOX] = {.unary = method_delete_sandbox},
     [RPC_OPEN_SHELL_ISSUE_SANDBOX_TOKEN] = {.unary = method_issue_sandbox_token},
     [RPC_OPEN_SHELL_REFRESH_SANDBOX_TOKEN] = {.unary = method_refresh_sandbox_token},
+    [RPC_OPEN_SHELL_GET_GATEWAY_CONFIG] = {.unary = method_get_gateway_config},
+    [RPC_OPEN_SHELL_UPDATE_CONFIG] = {.unary = method_update_config},
+    [RPC_OPEN_SHELL_GET_SANDBOX_POLICY_STATUS] = {.unary = method_get_policy_status},
+    [RPC_OPEN_SHELL_LIST_SANDBOX_POLICIES] = {.unary = method_list_policies},
+    [RPC_OPEN_SHELL_REPORT_POLICY_STATUS] = {.unary = method_report_policy_status},
+    [RPC_OPEN_SHELL_PUSH_SANDBOX_LOGS] = {.stream = method_push_sandbox_logs},
+    [RPC_OPEN_SHELL_GET_SANDBOX_LOGS] = {.unary = method_get_sandbox_logs},
 };

@@ -8,10 +8,12 @@
 #include "cmd/report.h"
 #include "gateway/caller.h"
 #include "gateway/commands.h"
+#include "gateway/config.h"
 #include "gateway/methods.h"
 #include "gateway/sandboxes.h"
 #include "gateway/state.h"
 #include "gateway/tokens.h"
+#include "gateway/watch.h"
 #include "gateway/workspace.h"
 #include "rpc/local.h"
 
@@ -177,6 +179,21 @@ static enum err_code open_state(struct gateway *g, const struct args *a, struct 
     return r == ERR_OK ? tokens_open(path, STR(GATEWAY_ID), TOKEN_TTL_S, &g->services.tokens, reterr) : r;
 }
 
+// What sandboxes run under, and who watches them.
+static enum err_code open_config(struct gateway *g, struct err *reterr)
+{
+    char path[STATE_PATH_SIZE];
+    enum err_code r = state_path(&g->state, "logs", path, reterr);
+    if (r == ERR_OK)
+        r = watch_new(&g->services.watch, reterr);
+    if (r == ERR_OK)
+        r = watch_keep(g->services.watch, path, g->log, reterr);
+    if (r != ERR_OK)
+        return r;
+    watch_attach(g->services.watch, g->server, &g->loop);
+    return config_new(NULL, &g->services.config, reterr);
+}
+
 static int serve_run(struct cli *cli, const struct args *a)
 {
     char path[LOCAL_PATH_SIZE];
@@ -198,6 +215,8 @@ static int serve_run(struct cli *cli, const struct args *a)
         return report(cli, err.msg, "cannot listen on %s", path);
     if (open_state(&g, a, &err) != ERR_OK)
         return report(cli, err.msg, "cannot open the store");
+    if (open_config(&g, &err) != ERR_OK)
+        return report(cli, err.msg, "cannot keep logs");
     if (prepare_sandboxes(&g, a, path, &err) != ERR_OK)
         return report(cli, err.msg, "cannot run sandboxes");
     log_info(g.log, "gateway.ready", LOG_STR("socket", str_of(path)),
@@ -206,6 +225,8 @@ static int serve_run(struct cli *cli, const struct args *a)
     sandboxes_free(g.services.sandboxes);
     rpc_server_free(g.server);
     g.server = NULL;
+    config_free(g.services.config);
+    watch_free(g.services.watch);
     tokens_free(g.services.tokens);
     store_free(g.services.store);
     state_done(&g.state);

@@ -7,6 +7,7 @@ struct services {
     struct watch *watch;         // gateway/watch.h
     struct sessions *sessions;   // gateway/sessions.h
     struct sandboxes *sandboxes; // gateway/sandboxes.h; NULL: there is no openshell-sandbox
+    struct config *config;       // gateway/config.h
     struct lifecycle *lifecycle; // gateway/lifecycle.h: sandboxes, and the driver they are on
     struct tokens *tokens;       // gateway/tokens.h: of supervisors
     struct secrets *secrets;     // gateway/secrets.h: credentials, encrypted at rest
