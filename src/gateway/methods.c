@@ -1,6 +1,8 @@
 #include "gateway/methods.h"
 
 #include "gateway/caller.h"
+#include "gateway/exec.h"
+#include "gateway/relays.h"
 #include "gateway/token_methods.h"
 #include "gateway/config.h"
 #include "gateway/logs.h"
@@ -98,6 +100,10 @@ const struct rpc_handler gateway_handlers[RPC_METHODS] = {
     [RPC_OPEN_SHELL_GET_SANDBOX] = {.unary = method_get_sandbox},
     [RPC_OPEN_SHELL_LIST_SANDBOXES] = {.unary = method_list_sandboxes},
     [RPC_OPEN_SHELL_DELETE_SANDBOX] = {.unary = method_delete_sandbox},
+    [RPC_OPEN_SHELL_CONNECT_SUPERVISOR] = {.stream = sessions_connect},
+    [RPC_OPEN_SHELL_RELAY_STREAM] = {.stream = relay_stream},
+    [RPC_OPEN_SHELL_EXEC_SANDBOX] = {.stream = exec_sandbox},
+    [RPC_OPEN_SHELL_EXEC_SANDBOX_INTERACTIVE] = {.stream = exec_sandbox_interactive},
     [RPC_OPEN_SHELL_ISSUE_SANDBOX_TOKEN] = {.unary = method_issue_sandbox_token},
     [RPC_OPEN_SHELL_REFRESH_SANDBOX_TOKEN] = {.unary = method_refresh_sandbox_token},
     [RPC_OPEN_SHELL_GET_GATEWAY_CONFIG] = {.unary = method_get_gateway_config},

@@ -11,6 +11,7 @@
 #include "gateway/config.h"
 #include "gateway/methods.h"
 #include "gateway/sandboxes.h"
+#include "gateway/sessions.h"
 #include "gateway/state.h"
 #include "gateway/tokens.h"
 #include "gateway/watch.h"
@@ -20,6 +21,7 @@
 enum { OPT_SOCKET, OPT_STATE, OPT_PROGRAM, OPT_LOG_LEVEL };
 #define GATEWAY_ID "openshell" // reference: gateway 6; both are its defaults
 enum { TOKEN_TTL_S = 0 };      // never: a sandbox that was cut off for long must find back
+#define WORKERS "32"           // ours: threads that may block; libuv makes them with the first call
 enum { DRAIN_MS = 10'000 };    // ours: below what service managers wait before they kill (systemd: 90 s)
 
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
@@ -72,6 +74,7 @@ static void on_stopped(void *ctx)
     uv_close((uv_handle_t *)&g->drain, NULL);
     if (g->services.sandboxes)
         sandboxes_kill(g->services.sandboxes);
+    sessions_stop(g->services.sessions);
 }
 
 static void stop(void *ctx)
@@ -98,6 +101,7 @@ static void on_signal(uv_signal_t *handle, int signum)
         return;
     }
     g->draining = true;
+    sessions_stop(g->services.sessions); // they would not end by themselves
     log_info(g->log, "gateway.drain", LOG_I64("signal", signum),
              LOG_U64("connections", rpc_server_conns(g->server)));
     (void)uv_timer_start(&g->drain, on_drain_end, DRAIN_MS, 0); // fails only for want of a callback
@@ -176,7 +180,14 @@ static enum err_code open_state(struct gateway *g, const struct args *a, struct 
         r = workspace_ensure_default(g->services.store, reterr);
     if (r == ERR_OK)
         r = state_path(&g->state, "jwt", path, reterr);
-    return r == ERR_OK ? tokens_open(path, STR(GATEWAY_ID), TOKEN_TTL_S, &g->services.tokens, reterr) : r;
+    if (r == ERR_OK)
+        r = tokens_open(path, STR(GATEWAY_ID), TOKEN_TTL_S, &g->services.tokens, reterr);
+    const struct sessions_ops ops = {};
+    if (r == ERR_OK)
+        r = sessions_new(&ops, &g->services.sessions, reterr);
+    if (r == ERR_OK)
+        sessions_attach(g->services.sessions, g->server, &g->loop);
+    return r;
 }
 
 // What sandboxes run under, and who watches them.
@@ -209,6 +220,8 @@ static int serve_run(struct cli *cli, const struct args *a)
         return report(cli, err.msg, "no place for the socket; name one with --socket PATH");
     (void)log_level_parse(str_of(args_value(a, &serve_opts[OPT_LOG_LEVEL])), &cli->log.level); // an enum's
     cli->log.time = true;
+    (void)setenv("UV_THREADPOOL_SIZE", WORKERS,
+                 0);         // without: four, and a push keeps one for as long as it waits
     static struct gateway g; // libuv's handles are in it, and a failure leaves them to the process's end
     g.log = g.services.log = &cli->log;
     if (local_make_dir(path, env.uid, &err) != ERR_OK || prepare(&g, path, &err) != ERR_OK)
@@ -222,6 +235,7 @@ static int serve_run(struct cli *cli, const struct args *a)
     log_info(g.log, "gateway.ready", LOG_STR("socket", str_of(path)),
              LOG_WORD("version", STR(OPENSHELL_VERSION)));
     (void)uv_run(&g.loop, UV_RUN_DEFAULT); // until no handle is left
+    sessions_free(g.services.sessions);
     sandboxes_free(g.services.sandboxes);
     rpc_server_free(g.server);
     g.server = NULL;

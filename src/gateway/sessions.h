@@ -18,7 +18,7 @@ enum {
     SESSIONS_CLAIM_MS = 10'000,    // ditto: until the supervisor has opened a RelayStream
 };
 
-// Both run on a worker, one after the other for each sandbox.
+// Both run on a worker, one after the other for each sandbox. Either may be NULL.
 struct sessions_ops {
     void (*connected)(void *ctx, struct str sandbox_id, const Openshell__V1__SupervisorHello *hello);
     void (*disconnected)(void *ctx, struct str sandbox_id); // none is left
@@ -27,6 +27,9 @@ struct sessions_ops {
 
 enum err_code sessions_new(const struct sessions_ops *ops, struct sessions **ret, struct err *reterr) NONNULL;
 void sessions_attach(struct sessions *s, struct rpc_server *server, uv_loop_t *loop) NONNULL;
+// On the loop, when the gateway begins to end: sessions end and are not begun, nobody is told of it (a
+// sandbox survives its gateway), and what is on the loop of it goes. Twice is fine.
+void sessions_stop(struct sessions *s) NONNULL;
 void sessions_free(struct sessions *s); // after the loop has ended; NULL is fine
 
 // Any thread: a moment's answer.
@@ -44,3 +47,5 @@ struct push_result {
 // session, or it ended; ERR_TIMEOUT. A refusal is ERR_OK with ret->error.
 enum err_code sessions_push(struct sessions *s, struct str sandbox_id, Openshell__V1__ConfigPush *push,
                             int64_t deadline_ns, struct push_result *ret, struct err *reterr) NONNULL;
+
+void sessions_connect(struct rpc_request *r) NONNULL; // the handler of ConnectSupervisor
