@@ -108,7 +108,7 @@ struct item *item_new(const ProtobufCMessage *m, bool is_event) NONNULL; // NULL
 
 // mu is not held.
 void watch_wake(struct watch *w) NONNULL;
-void watch_turn(void *w); // on the loop
+void watch_turn(void *arg); // of a struct watch, on the loop
 
 // watch_file.c. Worker: reads what is in the file, once. io and mu are not held; the bus is pinned.
 void file_load(struct watch *w, struct bus *b) NONNULL;

@@ -306,9 +306,7 @@ static void serve(struct watcher *x)
     } else if (t.over && !x->req->follow_status) {
         rpc_status_set(&st, RPC_CANCELLED, "stream closed");
         end(x, &st);
-    } else if (t.over) {
-        end_ok(x);
-    } else if (!x->req->follow_status && !x->req->follow_logs && !x->req->follow_events) {
+    } else if (t.over || (!x->req->follow_status && !x->req->follow_logs && !x->req->follow_events)) {
         end_ok(x); // nothing will ever come
     } else if (t.changed && x->req->follow_status) {
         read_record(x);
