@@ -415,9 +415,35 @@ void watch_attach(struct watch *w, struct rpc_server *server, uv_loop_t *loop)
     w->loop = loop;
 }
 
-uv_loop_t *watch_loop(const struct watch *w)
+bool watch_call_add(struct watch *w, struct watch_call *c)
 {
-    return w->loop;
+    if (w->ending)
+        return false;
+    c->next = w->calls;
+    c->at = &w->calls;
+    if (c->next)
+        c->next->at = &c->next;
+    w->calls = c;
+    return true;
+}
+
+void watch_call_remove(struct watch_call *c)
+{
+    if (!c->at)
+        return;
+    *c->at = c->next;
+    if (c->next)
+        c->next->at = c->at;
+    c->at = NULL;
+}
+
+void watch_stop(struct watch *w)
+{
+    struct err err = {};
+    err_fill(&err, ERR_UNAVAILABLE, "the gateway is ending");
+    w->ending = true;
+    while (w->calls)
+        w->calls->end(w->calls, &err);
 }
 
 void watch_free(struct watch *w)

@@ -310,6 +310,27 @@ static void test_leaving(void)
     tap_ok(harness_call(&h, RPC_OPEN_SHELL_HEALTH, &health.base) != NULL, "watchers may leave at any moment");
 }
 
+static void stop_watching(void *arg)
+{
+    watch_stop(arg);
+}
+
+static void test_ending(void)
+{
+    struct viewer v;
+    V1(WatchSandboxRequest) m = request("w-1");
+    m.follow_status = true;
+    view_begin(&v, &m);
+    (void)view_next(&v);
+    harness_must(rpc_server_post(h.server, stop_watching, h.services.watch, &h.err), &h.err);
+    tap_ok(view_code(&v) == RPC_UNAVAILABLE && strcmp(v.err.msg, "the gateway is ending") == 0,
+           "a gateway that ends says so to watchers");
+    view_end(&v);
+    view_begin(&v, &m);
+    tap_ok(view_code(&v) == RPC_UNAVAILABLE, "and begins no more");
+    view_end(&v);
+}
+
 // ---- rings and files
 
 static size_t tail(const char *id, size_t n, V1(SandboxLogLine) * **ret)
@@ -422,6 +443,7 @@ int main(void)
     test_slow();
     test_gone();
     test_leaving();
+    test_ending();
     test_ring();
     test_files();
     harness_stop(&h);
