@@ -22,8 +22,8 @@ static const struct {
 } rows[] = {
     {"an unknown key has a suggestion", "id: x\ncredental: []\n", "credental", "no such key"},
     {"a number is no string", "id: 7\n", "id", "must be a string"},
-    {"a word of another list", "category: agents\n", "category", "one of inference, agent"},
-    {"an enumeration is no number", "category: 1\n", "category", "one of inference"},
+    {"a word of another list", "category: agents\n", "category", "one of other, inference, agent"},
+    {"an enumeration is no number", "category: 1\n", "category", "one of other"},
     {"a string is no list", "credentials: x\n", "credentials", "must be a list"},
     {"a list is no map", "annotations: [a]\n", "annotations", "must be a map"},
     {"a port is a number", "endpoints:\n- port: \"443\"\n", "endpoints[0].port", "whole number"},
