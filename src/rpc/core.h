@@ -123,6 +123,8 @@ void rpc_stream_half_close(struct rpc_stream *s) NONNULL; // client: no more mes
 // ERR_LIMIT: the queue is full, and nothing was queued; `writable` comes when this message fits. ERR_INVALID:
 // larger than RPC_SEND_MAX. ERR_UNAVAILABLE: the call has ended.
 enum err_code rpc_stream_send(struct rpc_stream *s, struct str message, struct err *reterr) NONNULL;
+// The peer has said its last word, though messages of it may not have been taken yet.
+[[nodiscard]] bool rpc_stream_has_ended(const struct rpc_stream *s) NONNULL;
 [[nodiscard]] bool rpc_stream_has_room(const struct rpc_stream *s) NONNULL;
 void rpc_stream_want(struct rpc_stream *s, unsigned messages) NONNULL; // that many more
 

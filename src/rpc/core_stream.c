@@ -530,6 +530,11 @@ void rpc_stream_half_close(struct rpc_stream *s)
     resume(s);
 }
 
+bool rpc_stream_has_ended(const struct rpc_stream *s)
+{
+    return s->in_end || s->closed || s->bad;
+}
+
 bool rpc_stream_has_room(const struct rpc_stream *s)
 {
     return s->out.n - s->out_off <= s->core->config.queue_max / 2;

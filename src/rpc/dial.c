@@ -462,6 +462,11 @@ void rpc_write_end(struct rpc_client_call *call)
     }
 }
 
+bool rpc_has_ended(const struct rpc_client_call *call)
+{
+    return !call->stream || rpc_stream_has_ended(call->stream);
+}
+
 bool rpc_has_room(const struct rpc_client_call *call)
 {
     return call->stream && rpc_stream_has_room(call->stream);

@@ -76,6 +76,8 @@ enum rpc_try { RPC_BLOCK, RPC_TRY, RPC_QUEUE };
 enum err_code rpc_write(struct rpc_client_call *call, const ProtobufCMessage *message, enum rpc_try how,
                         struct err *reterr) NONNULL;
 void rpc_write_end(struct rpc_client_call *call) NONNULL;
+// Whether the server has said its last word, though messages of it may not have been read yet.
+[[nodiscard]] bool rpc_has_ended(const struct rpc_client_call *call) NONNULL;
 // Whether a message of at most half the queue can be written at once.
 [[nodiscard]] bool rpc_has_room(const struct rpc_client_call *call) NONNULL;
 

@@ -1,6 +1,7 @@
 #include "supervisor/commands.h"
 
-static const struct command *const root_subs[] = {&run_command, &reload_command, &doctor_command};
+static const struct command *const root_subs[] = {&run_command, &reload_command, &doctor_command,
+                                                  &supervise_command};
 
 static const struct example root_examples[] = {
     {"Run a command under a policy",

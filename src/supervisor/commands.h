@@ -4,4 +4,4 @@
 
 [[nodiscard]] const struct command *sandbox_root(void);
 
-extern const struct command run_command, reload_command, doctor_command;
+extern const struct command run_command, supervise_command, reload_command, doctor_command;

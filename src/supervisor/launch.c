@@ -24,6 +24,7 @@
 #include "supervisor/init.h"
 #include "supervisor/launcher.h"
 #include "supervisor/reload.h"
+#include "supervisor/session/session.h"
 #include "supervisor/terminal.h"
 
 enum {
@@ -35,16 +36,23 @@ enum {
 // ---- events
 // ------------------------------------------------------------------------------------------------------
 
+static void put_line(struct launcher *l, struct str line)
+{
+    eventlog_write(l->log, line);
+    if (l->opts->session)
+        session_event(l->opts->session, line);
+}
+
 void launcher_event(struct launcher *l, const struct event *ev)
 {
     uint64_t now = (uint64_t)clock_realtime_ms();
     CLEANUP(buf_done) struct buf b;
     buf_init(&b, EVENT_BYTES_MAX);
     event_line(ev, now, &b);
-    eventlog_write(l->log, buf_str(&b));
+    put_line(l, buf_str(&b));
     if (!l->json)
         return;
-    const struct event_host host = {.sandbox_id = str_of(l->opts->name),
+    const struct event_host host = {.sandbox_id = str_of(l->opts->id ? l->opts->id : l->opts->name),
                                     .sandbox_name = str_of(l->opts->name),
                                     .hostname = str_of(l->opts->name)};
     buf_clear(&b);
@@ -61,7 +69,7 @@ static bool take_event(struct launcher *l)
     if (n <= 0)
         return false;
     if (b[0] != '{') {
-        eventlog_write(l->log, (struct str){b, (size_t)n});
+        put_line(l, (struct str){b, (size_t)n});
         return true;
     }
     b[n] = '\n';
@@ -108,9 +116,9 @@ static enum err_code start_egress(struct launcher *l, int monitor, int events, s
     struct ctl_msg m = {.kind = CTL_START,
                         .generation = l->generation,
                         .json = l->json != NULL,
-                        .quiet = !l->json && !l->opts->log && !l->opts->verbose};
+                        .quiet = !l->json && !l->opts->log && !l->opts->verbose && !l->opts->session};
     (void)snprintf(m.name, sizeof(m.name), "%s", l->opts->name);
-    (void)snprintf(m.id, sizeof(m.id), "%s", l->opts->name);
+    (void)snprintf(m.id, sizeof(m.id), "%s", l->opts->id ? l->opts->id : l->opts->name);
     (void)snprintf(m.hostname, sizeof(m.hostname), "%s", l->opts->name);
     if (r == ERR_OK)
         r = ctl_send(l->egress, &m, text_fds, CTL_START_FDS, e);
@@ -220,12 +228,12 @@ static enum err_code go(struct launcher *l, struct err *e)
         r = ctl_memfd(buf_str(&l->ca), &fds[CTL_FD_CA], e);
     if (r == ERR_OK)
         r = ctl_memfd(buf_str(&bundle), &fds[CTL_FD_BUNDLE], e);
-    const struct ctl_msg m = {.kind = CTL_GO, .value = 1};
+    const struct ctl_msg m = {.kind = CTL_GO, .value = !l->opts->session};
     if (r == ERR_OK)
         r = ctl_send(l->init, &m, fds, CTL_GO_FDS, e);
     fd_close(&fds[CTL_FD_CA]);
     fd_close(&fds[CTL_FD_BUNDLE]);
-    return r;
+    return r == ERR_OK && l->opts->session ? session_begin(l->opts->session, l, e) : r;
 }
 
 static enum err_code from_egress(struct launcher *l, struct err *e)
@@ -257,14 +265,16 @@ static enum err_code agent_failed(struct launcher *l, const struct ctl_msg *m, s
 
 static void agent_ended(struct launcher *l, int status)
 {
-    l->ended = true;
-    l->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    l->ended = !l->opts->session; // a gateway's sandbox stays until it is ended
+    int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    if (l->ended)
+        l->status = code;
     const struct event ev = {.class = EVENT_PROCESS,
                              .activity = EVENT_CLOSE,
                              .severity = EVENT_INFO,
                              .process = str_of(l->opts->argv[0]),
                              .pid = (uint32_t)l->agent,
-                             .exit_code = l->status};
+                             .exit_code = code};
     launcher_event(l, &ev);
 }
 
@@ -306,6 +316,29 @@ static void dialed(struct launcher *l, const struct ctl_msg *m)
     launcher_event(l, &gap);
 }
 
+enum err_code launcher_heard(struct launcher *l, const struct ctl_msg *m, int *fds, size_t n, struct err *e)
+{
+    bool taken = l->opts->session && session_said(l->opts->session, m, fds, n);
+    if (m->kind == CTL_SOCKET && n == 1) {
+        const struct ctl_msg listen = {.kind = CTL_LISTEN, .socket = m->socket};
+        return ctl_send(l->egress, &listen, fds, 1, e);
+    }
+    if (m->kind == CTL_BUILT && n == (l->plan->spec.tty ? 1U : 0U)) {
+        l->built = true;
+        enum err_code r = n == 1 ? terminal_join(fd_take(&fds[0]), &l->terminal, e) : ERR_OK;
+        return r == ERR_OK ? go(l, e) : r;
+    }
+    if (m->kind == CTL_STARTED && m->command == 0 && n == 0)
+        agent_started(l, m->value);
+    else if (m->kind == CTL_DIALED && n == 0)
+        dialed(l, m);
+    else if (m->kind == CTL_EXITED && m->command == 0 && n == 0)
+        agent_ended(l, m->value);
+    else if (!taken)
+        return agent_failed(l, m, e);
+    return ERR_OK;
+}
+
 static enum err_code from_init(struct launcher *l, struct err *e)
 {
     struct ctl_msg m;
@@ -314,25 +347,9 @@ static enum err_code from_init(struct launcher *l, struct err *e)
     enum err_code r = ctl_recv(l->init, &m, fds, &n, e);
     if (r != ERR_OK)
         return err_wrap(e, r, "the sandbox ended");
-    if (m.kind == CTL_SOCKET && n == 1) {
-        const struct ctl_msg listen = {.kind = CTL_LISTEN, .socket = m.socket};
-        r = ctl_send(l->egress, &listen, fds, 1, e);
-    } else if (m.kind == CTL_BUILT && n == (l->opts->tty ? 1U : 0U)) {
-        l->built = true;
-        if (n == 1)
-            r = terminal_join(fds[0], &l->terminal, e);
-        return r == ERR_OK ? go(l, e) : r;
-    } else if (m.kind == CTL_STARTED && n == 0) {
-        agent_started(l, m.value);
-    } else if (m.kind == CTL_DIALED && n == 0) {
-        dialed(l, &m);
-    } else if (m.kind == CTL_EXITED && n == 0) {
-        agent_ended(l, m.value);
-    } else {
-        r = agent_failed(l, &m, e);
-    }
+    r = launcher_heard(l, &m, fds, n, e);
     for (size_t i = 0; i < n; i++)
-        (void)close(fds[i]);
+        fd_close(&fds[i]);
     return r;
 }
 
@@ -366,6 +383,15 @@ static bool asks_for_reload(const struct launcher *l, const struct signalfd_sigi
     return fd >= 0;
 }
 
+// A gateway's sandbox: nobody at a terminal means its main process by a signal.
+static void stop(struct launcher *l, int sig)
+{
+    if (sig != SIGTERM && sig != SIGINT)
+        return;
+    l->status = 0; // as it was asked to
+    l->ended = !session_stop(l->opts->session, SIGTERM);
+}
+
 static void on_signal(struct launcher *l)
 {
     struct signalfd_siginfo s;
@@ -374,6 +400,8 @@ static void on_signal(struct launcher *l)
         if (sig == SIGWINCH) {
             if (l->terminal)
                 terminal_resize(l->terminal);
+        } else if (l->opts->session) {
+            stop(l, sig);
         } else if (sig == SIGHUP && asks_for_reload(l, &s)) {
             reload_file(l);
         } else if (l->agent == 0) { // nobody to pass it on to yet
@@ -390,18 +418,31 @@ static void on_signal(struct launcher *l)
 // ---- the loop
 // ----------------------------------------------------------------------------------------------------
 
+enum { OWN_POLLS = 7 };
+
+// What was there when polled may have been read since, by a reload that waited for its answer.
+static bool has_message(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 0) > 0;
+}
+
 static enum err_code turn(struct launcher *l, struct err *e)
 {
-    struct pollfd p[7] = {{.fd = l->signals, .events = POLLIN},
-                          {.fd = l->egress, .events = POLLIN},
-                          {.fd = l->init, .events = POLLIN},
-                          {.fd = l->events, .events = POLLIN},
-                          {.fd = l->reloads, .events = POLLIN},
-                          {.fd = -1},
-                          {.fd = -1}};
+    struct pollfd p[OWN_POLLS + SESSION_POLL_MAX] = {{.fd = l->signals, .events = POLLIN},
+                                                     {.fd = l->egress, .events = POLLIN},
+                                                     {.fd = l->init, .events = POLLIN},
+                                                     {.fd = l->events, .events = POLLIN},
+                                                     {.fd = l->reloads, .events = POLLIN},
+                                                     {.fd = -1},
+                                                     {.fd = -1}};
+    int64_t deadline_ns = DEADLINE_NEVER;
+    size_t more = 0;
     if (l->terminal)
         terminal_poll(l->terminal, p + 5);
-    if (poll(p, ARRAY_LEN(p), -1) < 0)
+    if (l->opts->session)
+        more = session_poll(l->opts->session, p + OWN_POLLS, &deadline_ns);
+    if (poll(p, OWN_POLLS + more, deadline_left_ms(deadline_ns)) < 0)
         return errno == EINTR ? ERR_OK : err_set(e, ERR_INTERNAL, "poll: %s", fd_strerror(errno));
     if (p[0].revents)
         on_signal(l);
@@ -412,11 +453,15 @@ static enum err_code turn(struct launcher *l, struct err *e)
         terminal_part(l->terminal); // its last process has closed it; the agent's status is on the way
         l->terminal = NULL;
     }
-    enum err_code r = p[2].revents && !l->ended ? from_init(l, e) : ERR_OK;
-    if (r == ERR_OK && p[1].revents && !l->ended)
+    if (more > 0)
+        session_move(l->opts->session, p + OWN_POLLS); // before init's messages, which change what was polled
+    enum err_code r = p[2].revents && !l->ended && has_message(l->init) ? from_init(l, e) : ERR_OK;
+    if (r == ERR_OK && p[1].revents && !l->ended && has_message(l->egress))
         r = from_egress(l, e);
     if (r == ERR_OK && p[4].revents && !l->ended)
         reload_accept(l);
+    if (l->opts->session && session_is_over(l->opts->session))
+        l->ended = true;
     return r;
 }
 

@@ -9,7 +9,10 @@
 #include "supervisor/spec.h"
 
 struct launch_opts {
-    const char *policy;                          // path
+    const char *policy;      // path, or NULL where there is
+    struct str policy_text;  // of a gateway
+    struct session *session; // with that gateway; NULL: none, and the end of the agent is ours
+    const char *id;          // of the sandbox; NULL: its name
     const char *workdir, *root, *log, *log_json; // paths, or NULL
     const char *name;                            // of the sandbox, also its host name
     const char *const *argv;                     // of the agent, NULL at the end

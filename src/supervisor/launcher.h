@@ -3,6 +3,7 @@
 #include "isolate/ns.h"
 #include "supervisor/launch.h"
 
+struct ctl_msg;
 struct event;
 
 struct launcher {
@@ -21,6 +22,10 @@ struct launcher {
     int status;             // to exit with
     bool built, ended, had_terminal;
 };
+
+// A message of init that came unasked; descriptors that are taken become -1.
+enum err_code launcher_heard(struct launcher *l, const struct ctl_msg *m, int *fds, size_t n,
+                             struct err *e) NONNULL;
 
 // One line, and one object where those are wanted, of the launcher's own.
 void launcher_event(struct launcher *l, const struct event *ev) NONNULL;

@@ -115,10 +115,19 @@ enum err_code plan_ranges(const struct policy *p, struct arena *a, struct cidr *
     return r;
 }
 
+static enum err_code policy_text(const struct launch_opts *o, struct plan *p, struct err *e)
+{
+    if (o->policy)
+        return file_read(o->policy, POLICY_TEXT_MAX, &p->policy_text, e);
+    buf_init(&p->policy_text, POLICY_TEXT_MAX);
+    buf_add(&p->policy_text, o->policy_text);
+    return buf_check(&p->policy_text, "the policy", e);
+}
+
 static enum err_code read_policy(const struct launch_opts *o, struct plan *p, struct diags *diags,
                                  struct err *e)
 {
-    enum err_code r = file_read(o->policy, POLICY_TEXT_MAX, &p->policy_text, e);
+    enum err_code r = policy_text(o, p, e);
     if (r != ERR_OK)
         return r == ERR_INVALID ? ERR_PRECONDITION : r; // ERR_INVALID is for what the policy says
     r = policy_load(buf_str(&p->policy_text), POLICY_USE_FILE, &p->arena, &p->policy, diags, e);
@@ -339,7 +348,7 @@ enum err_code plan_new(const struct launch_opts *o, struct plan *ret, struct dia
     if (r == ERR_OK)
         r = sockets(ret, e);
     ret->spec.limits = o->limits;
-    ret->spec.tty = o->tty;
+    ret->spec.tty = o->tty && !o->session; // else the command that gets it asks for it
     ret->spec.hostname = str_of(o->name);
     ret->spec.hosts = STR("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
     ret->spec.resolv_conf = STR("nameserver 10.200.0.1\noptions timeout:2 attempts:2\n");

@@ -47,20 +47,38 @@ enum err_code reload_listen(int *ret, struct err *e)
 // ---- in the launcher
 // ---------------------------------------------------------------------------------------------
 
-// Sends to a child and waits for its CTL_DONE. Events go on queueing meanwhile; the sink never blocks.
-static enum err_code ask_child(int fd, const struct ctl_msg *q, int text, struct ctl_msg *answer,
-                               struct err *e)
+// The next message of a child; what init says of commands meanwhile is not the answer.
+static enum err_code next_answer(struct launcher *l, int fd, struct ctl_msg *answer, struct err *e)
 {
-    int fds[CTL_START_FDS] = {};
-    size_t n = 0;
-    struct pollfd p = {.fd = fd, .events = POLLIN};
+    const int64_t until = deadline_in_ms(ANSWER_WAIT_MS);
+    for (;;) {
+        int fds[CTL_START_FDS] = {};
+        size_t n = 0;
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        int ready;
+        do
+            ready = poll(&p, 1, deadline_left_ms(until));
+        while (ready < 0 && errno == EINTR);
+        if (ready != 1)
+            return err_set(e, ERR_TIMEOUT, "no answer in %d ms", ANSWER_WAIT_MS);
+        enum err_code r = ctl_recv(fd, answer, fds, &n, e);
+        bool other = r == ERR_OK && fd == l->init && answer->kind != CTL_DONE;
+        if (other)
+            r = launcher_heard(l, answer, fds, n, e);
+        for (size_t i = 0; i < n; i++)
+            fd_close(&fds[i]);
+        if (r != ERR_OK || !other)
+            return r;
+    }
+}
+
+// Sends to a child and waits for its CTL_DONE. Events go on queueing meanwhile; the sink never blocks.
+static enum err_code ask_child(struct launcher *l, int fd, const struct ctl_msg *q, int text,
+                               struct ctl_msg *answer, struct err *e)
+{
     enum err_code r = ctl_send(fd, q, &text, 1, e);
-    if (r == ERR_OK && poll(&p, 1, ANSWER_WAIT_MS) != 1)
-        r = err_set(e, ERR_TIMEOUT, "no answer in %d ms", ANSWER_WAIT_MS);
     if (r == ERR_OK)
-        r = ctl_recv(fd, answer, fds, &n, e);
-    for (size_t i = 0; i < n; i++)
-        (void)close(fds[i]);
+        r = next_answer(l, fd, answer, e);
     if (r == ERR_OK && (answer->kind != CTL_DONE || answer->code > ERR_INTERNAL))
         r = err_set(e, ERR_INTERNAL, "an unexpected answer");
     return r == ERR_OK && answer->code != ERR_OK ? err_set(e, (enum err_code)answer->code, "%s", answer->msg)
@@ -82,7 +100,7 @@ static enum err_code capture(struct launcher *l, const struct policy *policy, st
     const struct ctl_msg m = {.kind = CTL_CAPTURE};
     struct ctl_msg answer;
     if (r == ERR_OK)
-        r = ask_child(l->init, &m, fd, &answer, e);
+        r = ask_child(l, l->init, &m, fd, &answer, e);
     if (r == ERR_OK) {
         l->plan->spec.ranges = ranges; // they live as long as the policy that they are of
         l->plan->spec.ranges_n = n;
@@ -108,7 +126,7 @@ static enum err_code swap(struct launcher *l, struct str text, struct ctl_msg *a
     const struct ctl_msg m = {.kind = CTL_POLICY, .generation = l->generation + 1, .timeout_ms = CUT_WAIT_MS};
     bool asked = r == ERR_OK;
     if (asked)
-        r = ask_child(l->egress, &m, fd, answer, e);
+        r = ask_child(l, l->egress, &m, fd, answer, e);
     if (r == ERR_OK || (asked && r == ERR_TIMEOUT)) { // it is in force; old connections may be left
         l->generation++;
         arena_done(&l->policy_arena);
@@ -139,6 +157,16 @@ static void report(struct launcher *l, enum err_code r, const struct ctl_msg *an
     launcher_event(l, &ev);
 }
 
+enum err_code reload_text(struct launcher *l, struct str text, uint32_t *ret_cut, struct err *e)
+{
+    struct ctl_msg answer = {};
+    enum err_code r = swap(l, text, &answer, e);
+    report(l, r, &answer, e);
+    if (r == ERR_OK)
+        *ret_cut = answer.cut;
+    return r;
+}
+
 void reload_file(struct launcher *l)
 {
     CLEANUP(buf_done) struct buf text = {};
@@ -157,6 +185,8 @@ static enum err_code served(struct launcher *l, int fd, struct ctl_msg *answer, 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
         (peer.uid != geteuid() && peer.uid != 0))
         return err_set(e, ERR_DENIED, "this sandbox belongs to another user");
+    if (l->opts->session)
+        return err_set(e, ERR_PRECONDITION, "this sandbox has its policy from its gateway: change it there");
     struct ctl_msg m;
     int fds[CTL_START_FDS] = {};
     size_t n;

@@ -15,6 +15,8 @@ struct launcher;
 enum err_code reload_listen(int *ret, struct err *e) NONNULL;
 void reload_accept(struct launcher *l) NONNULL; // serves one caller
 void reload_file(struct launcher *l) NONNULL;   // SIGHUP: reads the file of the start again
+// From the gateway, and only from there where a sandbox has one. *ret_cut connections were ended.
+enum err_code reload_text(struct launcher *l, struct str text, uint32_t *ret_cut, struct err *e) NONNULL;
 
 // The command's side. It returns when no connection that the new policy refuses is left: *ret_cut were ended,
 // *ret_generation is in force. Errors are the launcher's. ERR_NOT_FOUND: no sandbox has that pid.

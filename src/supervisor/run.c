@@ -1,9 +1,6 @@
-#include <sys/sysinfo.h>
-
-#include "cmd/diag_render.h"
 #include "cmd/report.h"
 #include "supervisor/commands.h"
-#include "supervisor/launch.h"
+#include "supervisor/launch_args.h"
 
 enum {
     OPT_POLICY,
@@ -21,10 +18,7 @@ enum {
 };
 
 enum {
-    PIDS_DEFAULT = 4096,  // a fork bomb hits this, and not the machine's own limit; ours
-    PIDS_MAX = 4'194'304, // PID_MAX_LIMIT of the kernel
-    ENV_MAX = 1024,       // --env options
-    NAME_MAX_BYTES = 63,  // of a host name's label
+    ENV_MAX = 1024, // --env options
 };
 
 static const struct opt run_opts[] = {
@@ -42,14 +36,7 @@ static const struct opt run_opts[] = {
          .value = "DIR",
          .help = "A folder of the host that the command works in, at the same path. Without it there is only "
                  "/sandbox, which goes when the command ends"},
-    [OPT_ROOTFS] =
-        {.name = "rootfs",
-         .type = OPT_PATH,
-         .value = "host|DIR",
-         .def = "host",
-         .help =
-             "What the command sees as its file system: of the host what the policy names, or an unpacked "
-             "image"},
+    [OPT_ROOTFS] = LAUNCH_OPT_ROOTFS,
     [OPT_ENV] = {.name = "env",
                  .letter = 'e',
                  .type = OPT_STRING,
@@ -67,34 +54,15 @@ static const struct opt run_opts[] = {
          .value = "FILE",
          .help = "Append every event to this file, one line each; rotated at 16 MiB, three files are kept. "
                  "Without it denials and failures go to standard error, and with -v all events"},
-    [OPT_LOG_JSON] =
-        {.name = "log-json",
-         .type = OPT_PATH,
-         .value = "FILE",
-         .help = "Append every event to this file as an OCSF object, one a line; rotated likewise"},
+    [OPT_LOG_JSON] = LAUNCH_OPT_LOG_JSON,
     [OPT_TTY] = {.name = "tty",
                  .letter = 't',
                  .type = OPT_FLAG,
                  .help = "Give the command a terminal of its own"},
-    [OPT_MEMORY] = {.name = "memory",
-                    .type = OPT_STRING,
-                    .value = "SIZE",
-                    .help = "Limit its memory, as in 512m or 2g"},
-    [OPT_PIDS] =
-        {.name = "pids",
-         .type = OPT_U32,
-         .value = "N",
-         .help = "Limit its processes and threads, by cgroup; 4096 for each process's user otherwise"},
-    [OPT_CPUS] = {.name = "cpus",
-                  .type = OPT_STRING,
-                  .value = "N",
-                  .help = "Limit its processors, as in 1.5"},
-    [OPT_SCRATCH] =
-        {.name = "scratch",
-         .type = OPT_STRING,
-         .value = "SIZE",
-         .help = "Memory that private files (/tmp, /sandbox, copies of read_write folders) may take; half of "
-                 "the machine's otherwise"},
+    [OPT_MEMORY] = LAUNCH_OPT_MEMORY,
+    [OPT_PIDS] = LAUNCH_OPT_PIDS,
+    [OPT_CPUS] = LAUNCH_OPT_CPUS,
+    [OPT_SCRATCH] = LAUNCH_OPT_SCRATCH,
 };
 
 static const struct arg run_args[] = {
@@ -118,8 +86,6 @@ static const struct exit_row run_exits[] = {
     {127, "There is no such command in the sandbox"},
 };
 
-enum { EXIT_SETUP = 125 };
-
 // A value of --env without "=" is the caller's variable.
 static bool env_of(struct cli *cli, const struct args *a, const char **env, struct arena *arena)
 {
@@ -142,52 +108,6 @@ static bool env_of(struct cli *cli, const struct args *a, const char **env, stru
     return true;
 }
 
-static bool limits_of(struct cli *cli, const struct args *a, struct launch_opts *o)
-{
-    struct sysinfo info;
-    const char *memory = args_value(a, &run_opts[OPT_MEMORY]), *cpus = args_value(a, &run_opts[OPT_CPUS]);
-    const char *scratch = args_value(a, &run_opts[OPT_SCRATCH]), *pids = args_value(a, &run_opts[OPT_PIDS]);
-    if (memory && !limits_bytes(str_of(memory), &o->limits.memory))
-        return report_usage(cli, a, "a number of bytes, or with k, m, g, t behind it", "--memory %s", memory),
-               false;
-    if (cpus && !limits_cpus(str_of(cpus), &o->limits.cpu_milli))
-        return report_usage(cli, a, "a number with at most three decimals", "--cpus %s", cpus), false;
-    if (pids && (!str_u64(str_of(pids), PIDS_MAX, &o->limits.pids) || o->limits.pids == 0))
-        return report_usage(cli, a, "a number from 1 to 4194304", "--pids %s", pids), false;
-    if (sysinfo(&info) != 0)
-        return report(cli, NULL, "cannot tell how much memory this machine has"), false;
-    o->scratch = (uint64_t)info.totalram * info.mem_unit / 2;
-    if (scratch && !limits_bytes(str_of(scratch), &o->scratch))
-        return report_usage(cli, a, "a number of bytes, or with k, m, g, t behind it", "--scratch %s",
-                            scratch),
-               false;
-    return true;
-}
-
-static bool is_name(const char *s)
-{
-    size_t n = strlen(s);
-    bool ok = n > 0 && n <= NAME_MAX_BYTES && s[0] != '-' && s[n - 1] != '-';
-    for (; ok && *s; s++)
-        ok = char_is_alpha(*s) || char_is_digit(*s) || *s == '-';
-    return ok;
-}
-
-static int plan_failed(struct cli *cli, const struct launch_opts *o, const struct plan *p,
-                       const struct diags *diags, const struct err *err)
-{
-    if (diags->errors == 0) {
-        (void)report(cli, err->msg, "the sandbox cannot be set up");
-        return EXIT_SETUP;
-    }
-    CLEANUP(buf_done) struct buf b;
-    buf_init(&b, CLI_OUT_MAX);
-    diags_render(diags, o->policy, buf_str(&p->policy_text), &cli->err_term, &b);
-    cli_write_err(cli, &b);
-    (void)report(cli, err->msg, "%s is not a valid policy", o->policy);
-    return EXIT_SETUP;
-}
-
 static int run_with(struct cli *cli, const struct launch_opts *o)
 {
     struct plan p;
@@ -196,7 +116,7 @@ static int run_with(struct cli *cli, const struct launch_opts *o)
     int status = EXIT_SETUP;
     enum err_code r = plan_new(o, &p, &diags, &err);
     if (r != ERR_OK) {
-        status = plan_failed(cli, o, &p, &diags, &err);
+        status = launch_plan_failed(cli, o->policy, &p, &diags, &err);
     } else if (launch(o, &p, &status, &err) != ERR_OK) {
         (void)report(cli, err.msg, "the sandbox ended");
         status = status == 1 ? EXIT_SETUP : status;
@@ -225,10 +145,14 @@ static int run_run(struct cli *cli, const struct args *a)
                             .env = env,
                             .tty = args_count(a, &run_opts[OPT_TTY]) > 0,
                             .verbose = cli->log.level > LOG_LEVEL_WARNING};
-    if (!is_name(o.name))
+    if (!launch_is_name(o.name))
         return report_usage(cli, a, "letters, digits and '-', at most 63", "--name %s is not a host name",
                             o.name);
-    if (!limits_of(cli, a, &o))
+    const struct launch_limits limits = {.memory = &run_opts[OPT_MEMORY],
+                                         .pids = &run_opts[OPT_PIDS],
+                                         .cpus = &run_opts[OPT_CPUS],
+                                         .scratch = &run_opts[OPT_SCRATCH]};
+    if (!launch_limits(cli, a, &limits, &o))
         return EXIT_USAGE;
     if (!env_of(cli, a, env, &arena))
         return EXIT_USAGE;

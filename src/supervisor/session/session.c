@@ -1,0 +1,498 @@
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "supervisor/events/event.h"
+#include "supervisor/reload.h"
+#include "supervisor/session/internal.h"
+
+enum {
+    BACKOFF_FIRST_MS = 100,
+    BACKOFF_LAST_MS = 2000,
+    CONNECT_MS = 10'000, // reference: policy 9.1
+    ACCEPT_MS = 10'000,
+    HEARTBEAT_MIN_S = 5, // reference: policy 9.3
+    STOP_MS = 5000,      // between the signal and the end
+    TOKEN_MAX = 16 * KIB,
+    EVENTS_MAX = 256 * KIB,
+    MESSAGES_MAX = 16, // of the gateway in one turn
+    REFUSE_MS = 3000,
+    ANSWER_MAX = 8 * MIB, // GetSandboxConfig, unpacked
+};
+
+// Many streams with little in each, and a peer that is asked soon whether it is there.
+static const struct rpc_config config = {.message_max = 1 * MIB,
+                                         .queue_max = 128 * KIB,
+                                         .header_max = 16 * KIB,
+                                         .window = 64 * KIB,
+                                         .streams_max = 0,
+                                         .ping_ns = 10'000'000'000, // reference: policy 9.1
+                                         .ping_timeout_ns = 20'000'000'000,
+                                         .control_burst = 1000,
+                                         .control_rate = 200};
+
+static_assert(ENDS_PIECE_MAX >= 1 * MIB, "a frame's data is at most a message");
+
+// ---- made
+// --------------------------------------------------------------------------------------------------------
+
+static enum err_code uuid(char dst[static INSTANCE_SIZE], struct err *e)
+{
+    uint8_t b[16];
+    if (getrandom(b, sizeof(b), 0) != (ssize_t)sizeof(b)) // up to 256 bytes come whole
+        return err_set(e, ERR_UNAVAILABLE, "the system has no random numbers");
+    b[6] = (uint8_t)((b[6] & 0x0f) | 0x40); // RFC 9562 section 5.4
+    b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
+    for (size_t i = 0, at = 0; i < sizeof(b); i++)
+        at += (size_t)snprintf(dst + at, INSTANCE_SIZE - at, "%s%02x",
+                               i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", b[i]);
+    return ERR_OK;
+}
+
+enum err_code session_new(const struct session_opts *opts, struct session **ret, struct err *e)
+{
+    struct session *s = calloc(1, sizeof(*s));
+    if (!s)
+        return err_set(e, ERR_LIMIT, "no memory for a session");
+    s->opts = *opts;
+    s->events.flush_by_ns = DEADLINE_NEVER;
+    s->events.ring.size = EVENTS_MAX;
+    ends_init(&s->main.ends);
+    enum err_code r = uuid(s->instance, e);
+    if (r != ERR_OK) {
+        session_free(s);
+        return r;
+    }
+    *ret = s;
+    return ERR_OK;
+}
+
+static void hang_up(struct session *s)
+{
+    rpc_close(TAKE(s->call));
+    rpc_client_free(TAKE(s->client));
+    secret_done(&s->bearer);
+    s->bearer = (struct secret){};
+    s->accepted = false;
+}
+
+void session_free(struct session *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < RELAYS_MAX; i++)
+        if (s->relays[i]) {
+            rpc_close(s->relays[i]->call);
+            ends_done(&s->relays[i]->ends);
+            free(s->relays[i]);
+        }
+    reports_lose(s);
+    hang_up(s);
+    ends_done(&s->main.ends);
+    ring_done(&s->main.ring);
+    ring_done(&s->events.ring);
+    free(s);
+}
+
+// ---- dialled
+// -----------------------------------------------------------------------------------------------------
+
+static enum err_code bearer_of(struct str token, struct secret *ret, struct err *e)
+{
+    char text[TOKEN_MAX + 8];
+    for (size_t i = 0; i < token.n; i++)
+        if (token.p[i] <= 0x20 || token.p[i] >= 0x7f)
+            return err_set(e, ERR_INVALID, "the token has a byte that no token has, at offset %zu", i);
+    if (token.n == 0 || token.n > TOKEN_MAX)
+        return err_set(e, ERR_INVALID, "the token has %zu bytes", token.n);
+    memcpy(text, "Bearer ", 7);
+    memcpy(text + 7, token.p, token.n);
+    enum err_code r = secret_init(ret, (struct str){text, token.n + 7}, e);
+    secret_wipe(text, sizeof(text));
+    return r;
+}
+
+// Sent with every call. A file is read each time: whoever refreshes tokens writes it anew.
+static enum err_code authorize(struct session *s, struct err *e)
+{
+    CLEANUP(secret_done) struct secret token = {};
+    CLEANUP(fd_close) int fd = -1;
+    enum err_code r = ERR_OK;
+    secret_done(&s->bearer);
+    s->bearer = (struct secret){};
+    s->meta = (struct rpc_meta){};
+    if (s->opts.token_file) {
+        r = fd_open(s->opts.token_file, O_RDONLY, 0, &fd, e);
+        if (r == ERR_OK)
+            r = secret_read(fd, TOKEN_MAX, &token, e);
+        if (r == ERR_OK)
+            r = bearer_of(secret_expose(&token), &s->bearer, e);
+    } else if (s->opts.token) {
+        r = bearer_of(str_of(s->opts.token), &s->bearer, e);
+    } else {
+        return ERR_OK;
+    }
+    if (r != ERR_OK)
+        return err_wrap(e, r, "the token");
+    s->field = (struct rpc_field){.name = STR("authorization"), .value = secret_expose(&s->bearer)};
+    s->meta = (struct rpc_meta){.first = &s->field, .last = &s->field};
+    return ERR_OK;
+}
+
+static void meta_to(struct session *s)
+{
+    rpc_client_set_meta(s->client, s->meta.first ? &s->meta : NULL);
+}
+
+void session_say(struct session *s, const GATEWAY(SupervisorMessage) * m)
+{
+    struct err ignored; // its end is seen where it is read
+    if (s->call)
+        (void)!rpc_write(s->call, &m->base, RPC_QUEUE, &ignored);
+}
+
+static void say_hello(struct session *s)
+{
+    GATEWAY(SupervisorHello) hello = OPENSHELL__V1__SUPERVISOR_HELLO__INIT;
+    GATEWAY(SupervisorMessage) m = OPENSHELL__V1__SUPERVISOR_MESSAGE__INIT;
+    hello.sandbox_id = (char *)(uintptr_t)s->opts.sandbox_id;
+    hello.instance_id = s->instance;
+    hello.policy_version = s->version;
+    hello.config_revision = s->revision;
+    m.payload_case = GW_CASE(SUPERVISOR_MESSAGE__PAYLOAD_HELLO);
+    m.hello = &hello;
+    session_say(s, &m);
+}
+
+static enum err_code dial(struct session *s, struct err *e)
+{
+    const struct rpc_wait wait = {DEADLINE_NEVER, -1};
+    enum err_code r = authorize(s, e);
+    if (r == ERR_OK)
+        r = rpc_dial_begin(str_of(s->opts.endpoint), &config, &s->client, e);
+    if (r != ERR_OK)
+        return r;
+    meta_to(s);
+    r = rpc_open(s->client, RPC_OPEN_SHELL_CONNECT_SUPERVISOR, &wait, &s->call, e);
+    if (r != ERR_OK)
+        return r;
+    say_hello(s);
+    s->accept_by_ns = deadline_in_ms(ACCEPT_MS);
+    return ERR_OK;
+}
+
+static void tell(struct session *s, struct str state, const char *why)
+{
+    char text[500];
+    (void)snprintf(text, sizeof(text), "Gateway session %.*s [endpoint:%s]%s%s", STR_FMT(state),
+                   s->opts.endpoint, why[0] ? " " : "", why);
+    const struct event ev = {.class = EVENT_CONFIG,
+                             .severity = why[0] ? EVENT_LOW : EVENT_INFO,
+                             .state = state,
+                             .message = str_of(text)};
+    launcher_event(s->launcher, &ev);
+}
+
+// Between 100 ms and 2 s, and up to a quarter more, so that sandboxes do not come all at once.
+static void wait_longer(struct session *s)
+{
+    uint8_t jitter = 0;
+    (void)!getrandom(&jitter, sizeof(jitter), GRND_NONBLOCK);
+    s->backoff_ms = s->backoff_ms == 0                    ? BACKOFF_FIRST_MS
+                    : s->backoff_ms * 2 < BACKOFF_LAST_MS ? s->backoff_ms * 2
+                                                          : BACKOFF_LAST_MS;
+    s->retry_ns = deadline_in_ms(s->backoff_ms + s->backoff_ms * jitter / 1024);
+}
+
+static void lost(struct session *s, const char *why)
+{
+    if (!s->told_lost)
+        tell(s, STR("lost"), why);
+    s->told_lost = true;
+    relays_lose(s);
+    reports_lose(s);
+    hang_up(s);
+    wait_longer(s);
+}
+
+// ---- the first questions
+// -----------------------------------------------------------------------------------------
+
+static enum err_code ask_config(struct session *s, struct arena *a,
+                                const Openshell__Sandbox__V1__GetSandboxConfigResponse **ret, struct err *e)
+{
+    Openshell__Sandbox__V1__GetSandboxConfigRequest
+        m = OPENSHELL__SANDBOX__V1__GET_SANDBOX_CONFIG_REQUEST__INIT;
+    ProtobufCMessage *answer = NULL;
+    const struct rpc_wait wait = {deadline_in_ms(CONNECT_MS), -1};
+    m.sandbox_id = (char *)(uintptr_t)s->opts.sandbox_id;
+    hang_up(s);
+    enum err_code r = authorize(s, e);
+    if (r == ERR_OK)
+        r = rpc_dial(str_of(s->opts.endpoint), &config, &wait, &s->client, e);
+    if (r != ERR_OK)
+        return r;
+    meta_to(s);
+    r = rpc_unary(s->client, RPC_OPEN_SHELL_GET_SANDBOX_CONFIG, &m.base, &wait, a, &answer, e);
+    if (r == ERR_OK)
+        *ret = (const Openshell__Sandbox__V1__GetSandboxConfigResponse *)(const void *)answer;
+    return r;
+}
+
+enum err_code session_fetch(struct session *s, int64_t deadline_ns, struct arena *a,
+                            struct session_launch *ret, struct err *e)
+{
+    const Openshell__Sandbox__V1__GetSandboxConfigResponse *m = NULL;
+    CLEANUP(arena_done) struct arena answer = {};
+    enum err_code r;
+    for (;;) {
+        arena_done(&answer);
+        arena_init(&answer, ANSWER_MAX);
+        r = ask_config(s, &answer, &m, e);
+        wait_longer(s);
+        if ((r != ERR_UNAVAILABLE && r != ERR_TIMEOUT) || s->retry_ns > deadline_ns)
+            break;
+        (void)poll(NULL, 0, deadline_left_ms(s->retry_ns));
+    }
+    s->backoff_ms = 0;
+    s->retry_ns = 0;
+    if (r != ERR_OK)
+        return err_wrap(e, r, "asking the gateway for the sandbox's configuration");
+    s->version = m->version;
+    s->revision = m->config_revision;
+    r = config_launch(m, a, ret, e);
+    hang_up(s);
+    return r;
+}
+
+void session_refuse(struct session *s, const struct err *why)
+{
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, 64 * KIB);
+    struct err ignored; // the caller says it as well
+    const struct rpc_wait wait = {deadline_in_ms(REFUSE_MS), -1};
+    ProtobufCMessage *answer = NULL;
+    GATEWAY(ReportPolicyStatusRequest) m = OPENSHELL__V1__REPORT_POLICY_STATUS_REQUEST__INIT;
+    m.sandbox_id = (char *)(uintptr_t)s->opts.sandbox_id;
+    m.version = s->version;
+    m.status = GW_CASE(POLICY_STATUS__POLICY_STATUS_FAILED);
+    m.load_error = (char *)(uintptr_t)why->msg;
+    hang_up(s);
+    if (authorize(s, &ignored) != ERR_OK ||
+        rpc_dial(str_of(s->opts.endpoint), &config, &wait, &s->client, &ignored) != ERR_OK)
+        return;
+    meta_to(s);
+    (void)!rpc_unary(s->client, RPC_OPEN_SHELL_REPORT_POLICY_STATUS, &m.base, &wait, &a, &answer, &ignored);
+}
+
+// ---- what the gateway says
+// ---------------------------------------------------------------------------------------
+
+static void answer_push(struct session *s, uint64_t push_id, uint32_t cut, const char *error)
+{
+    GATEWAY(ConfigResult) result = OPENSHELL__V1__CONFIG_RESULT__INIT;
+    GATEWAY(SupervisorMessage) m = OPENSHELL__V1__SUPERVISOR_MESSAGE__INIT;
+    result.push_id = push_id;
+    result.policy_version = s->version;
+    result.connections_cut = cut;
+    result.error = (char *)(uintptr_t)error;
+    m.payload_case = GW_CASE(SUPERVISOR_MESSAGE__PAYLOAD_CONFIG_RESULT);
+    m.config_result = &result;
+    session_say(s, &m);
+}
+
+// All of it or nothing.
+static enum err_code apply(struct session *s, const GATEWAY(ConfigPush) * m, uint32_t *ret_cut, struct err *e)
+{
+    CLEANUP(buf_done) struct buf text = {};
+    if (m->provider_environment && m->provider_environment->n_environment > 0)
+        return err_set(e, ERR_UNSUPPORTED, "credentials are not built yet");
+    if (m->inference && m->inference->n_routes > 0)
+        return err_set(e, ERR_UNSUPPORTED, "inference routes are not built yet");
+    if (!m->config)
+        return ERR_OK;
+    enum err_code r = config_policy(m->config, &text, e);
+    if (r == ERR_OK)
+        r = reload_text(s->launcher, buf_str(&text), ret_cut, e);
+    if (r == ERR_OK) {
+        s->version = m->config->version;
+        s->revision = m->config->config_revision;
+    }
+    return r;
+}
+
+static void take_push(struct session *s, const GATEWAY(ConfigPush) * m)
+{
+    struct err err = {};
+    uint32_t cut = 0;
+    enum err_code r = apply(s, m, &cut, &err);
+    answer_push(s, m->push_id, cut, r == ERR_OK ? "" : err.msg);
+}
+
+static void take_accepted(struct session *s, const GATEWAY(SessionAccepted) * m)
+{
+    uint32_t seconds = m->heartbeat_interval_secs;
+    seconds = seconds < HEARTBEAT_MIN_S ? HEARTBEAT_MIN_S : seconds;
+    s->accepted = true;
+    s->told_lost = false;
+    s->backoff_ms = 0;
+    s->heartbeat_every_ns = (int64_t)seconds * 1'000'000'000;
+    s->heartbeat_ns = clock_ns() + s->heartbeat_every_ns;
+    tell(s, STR("connected"), "");
+}
+
+// False: the session is over.
+static bool take_message(struct session *s, const GATEWAY(GatewayMessage) * m)
+{
+    switch (m->payload_case) {
+    case GW_CASE(GATEWAY_MESSAGE__PAYLOAD_SESSION_ACCEPTED):
+        take_accepted(s, m->session_accepted);
+        return true;
+    case GW_CASE(GATEWAY_MESSAGE__PAYLOAD_SESSION_REJECTED):
+        lost(s, m->session_rejected->reason);
+        return false;
+    case GW_CASE(GATEWAY_MESSAGE__PAYLOAD_RELAY_OPEN):
+        relay_ask(s, m->relay_open);
+        return true;
+    case GW_CASE(GATEWAY_MESSAGE__PAYLOAD_CONFIG_PUSH):
+        take_push(s, m->config_push);
+        return true;
+    case GW_CASE(GATEWAY_MESSAGE__PAYLOAD_HEARTBEAT):
+    case GW_CASE(GATEWAY_MESSAGE__PAYLOAD_RELAY_CLOSE): // its call ends; that is what counts
+    case GW_CASE(GATEWAY_MESSAGE__PAYLOAD__NOT_SET):
+    default:
+        return true;
+    }
+}
+
+static bool take_messages(struct session *s)
+{
+    for (int i = 0; i < MESSAGES_MAX; i++) {
+        CLEANUP(arena_done) struct arena a;
+        arena_init(&a, MESSAGE_ARENA);
+        ProtobufCMessage *m = NULL;
+        bool end = false;
+        struct err err = {};
+        enum err_code r = rpc_read(s->call, RPC_QUEUE, &a, &m, &end, &err);
+        if (r != ERR_OK || end) {
+            lost(s, end ? "the gateway has ended it" : err.msg);
+            return false;
+        }
+        if (!m)
+            return true;
+        if (!take_message(s, (const GATEWAY(GatewayMessage) *)(const void *)m))
+            return false;
+    }
+    s->again = true;
+    return true;
+}
+
+// ---- in the launcher's loop
+// --------------------------------------------------------------------------------------
+
+enum err_code session_begin(struct session *s, struct launcher *l, struct err *e)
+{
+    s->launcher = l;
+    s->reported_version = s->version;
+    s->policy_report.due = true;
+    return main_start(s, e);
+}
+
+static int64_t earliest(const struct session *s)
+{
+    int64_t next = s->stop_by_ns > 0 ? s->stop_by_ns : DEADLINE_NEVER;
+    int64_t all[4] = {DEADLINE_NEVER, DEADLINE_NEVER, DEADLINE_NEVER, DEADLINE_NEVER};
+    if (!s->client) {
+        all[0] = s->main.state < MAIN_RUNNING ? DEADLINE_NEVER : s->retry_ns;
+    } else {
+        all[0] = rpc_client_next_ns(s->client);
+        all[1] = s->accepted ? s->heartbeat_ns : s->accept_by_ns;
+        all[2] = s->accepted ? reports_next_ns(s) : DEADLINE_NEVER;
+    }
+    if (s->main.state == MAIN_ENDED && !main_is_quiet(s))
+        all[3] = s->main.drain_by_ns;
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        next = all[i] < next ? all[i] : next;
+    return s->again ? 0 : next;
+}
+
+size_t session_poll(struct session *s, struct pollfd *p, int64_t *ret_deadline_ns)
+{
+    *ret_deadline_ns = DEADLINE_NEVER;
+    if (!s->launcher)
+        return 0;
+    size_t n = 1;
+    p[0] = (struct pollfd){.fd = -1};
+    if (s->client)
+        p[0] = (struct pollfd){.fd = rpc_client_fd(s->client), .events = rpc_client_poll(s->client)};
+    n = ends_poll(&s->main.ends, p, n, true);
+    int64_t deadline_ns = earliest(s);
+    n = relays_poll(s, p, n, &deadline_ns);
+    *ret_deadline_ns = deadline_ns;
+    return n;
+}
+
+static void move_connection(struct session *s)
+{
+    struct err err = {};
+    if (s->main.state < MAIN_RUNNING)
+        return; // the gateway takes a session for a sandbox that is ready
+    if (!s->client) {
+        if (deadline_passed(s->retry_ns) && dial(s, &err) != ERR_OK)
+            lost(s, err.msg);
+    } else if (rpc_client_pump(s->client, &err) != ERR_OK) {
+        lost(s, err.msg);
+    }
+    if (!s->client || !take_messages(s))
+        return;
+    if (!s->accepted && deadline_passed(s->accept_by_ns)) {
+        lost(s, "the gateway does not answer");
+    } else if (s->accepted && deadline_passed(s->heartbeat_ns)) {
+        GATEWAY(SupervisorHeartbeat) beat = OPENSHELL__V1__SUPERVISOR_HEARTBEAT__INIT;
+        GATEWAY(SupervisorMessage) m = OPENSHELL__V1__SUPERVISOR_MESSAGE__INIT;
+        m.payload_case = GW_CASE(SUPERVISOR_MESSAGE__PAYLOAD_HEARTBEAT);
+        m.heartbeat = &beat;
+        session_say(s, &m);
+        s->heartbeat_ns = clock_ns() + s->heartbeat_every_ns;
+    }
+}
+
+void session_move(struct session *s, const struct pollfd *p)
+{
+    if (!s->launcher)
+        return;
+    s->again = false;
+    main_move(s, p);
+    move_connection(s);
+    relays_move(s, p);
+    if (s->client && s->accepted)
+        reports_move(s);
+    if (s->client)
+        rpc_client_flush(s->client);
+}
+
+bool session_said(struct session *s, const struct ctl_msg *m, int *fds, size_t n)
+{
+    bool taken = m->command > 0 ? relay_said(s, m, fds, n) : main_said(s, m, fds, n);
+    if (s->client)
+        rpc_client_flush(s->client); // what that gave to say
+    return taken;
+}
+
+bool session_stop(struct session *s, int sig)
+{
+    if (!s->launcher || s->main.state == MAIN_ENDED || s->main.state == MAIN_NEW)
+        return false;
+    session_signal(s, 0, sig);
+    if (s->stop_by_ns == 0)
+        s->stop_by_ns = deadline_in_ms(STOP_MS);
+    return true;
+}
+
+bool session_is_over(const struct session *s)
+{
+    return s->stop_by_ns > 0 && (s->main.state == MAIN_ENDED || deadline_passed(s->stop_by_ns));
+}

@@ -1,0 +1,285 @@
+"""supervise.py OPENSHELL_SANDBOX: the supervisor of a sandbox, as its gateway sees it."""
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+from gateway import Gateway, policy
+
+UID = 64123
+count = failed = 0
+
+
+def ok(good, rule, *notes):
+    global count, failed
+    count += 1
+    failed += not good
+    print(f"{'' if good else 'not '}ok {count} - {rule}", flush=True)
+    for note in () if good else notes:
+        print(f"# {note!r}", flush=True)
+
+
+class Sandbox:
+    """A supervisor, its gateway beside it."""
+
+    def __init__(self, exe, where, user, command, options=(), **more):
+        self.where = pathlib.Path(tempfile.mkdtemp(dir=where))
+        os.chmod(self.where, 0o755)
+        self.gateway = Gateway(f"unix:{self.where}/gateway", command, **more)
+        (self.where / "token").write_text("a-token\n")
+        if user:
+            os.chmod(self.where / "gateway", 0o777)
+        as_user = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups"] if user else []
+        self.err = open(self.where / "err", "wb")
+        self.process = subprocess.Popen(
+            [*as_user, exe, "supervise", "--endpoint", f"unix://{self.where}/gateway", *options],
+            env={"PATH": os.environ["PATH"], "OPENSHELL_SANDBOX_ID": "an-id",
+                 "OPENSHELL_SANDBOX_TOKEN_FILE": str(self.where / "token")},
+            stdin=subprocess.DEVNULL, stdout=self.err, stderr=self.err)
+        for _ in range(100):
+            if self.gateway.wait(lambda: self.gateway.hellos, 0.2) or self.process.poll() is not None:
+                break
+
+    def __enter__(self):
+        return self
+
+    def said(self):
+        return (self.where / "err").read_text(errors="replace")
+
+    def end(self, seconds=10):
+        self.process.terminate()
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.gateway.stop()
+        self.err.close()
+
+
+def test_start(exe, where, user):
+    with Sandbox(exe, where, user, ["sh", "-c", "echo $GREETING; id -u; sleep 1000"],
+                 environment={"GREETING": "hello"}) as s:
+        g = s.gateway
+        ok(len(g.hellos) == 1 and g.hellos[0].sandbox_id == "an-id" and len(g.hellos[0].instance_id) == 36 and
+           g.hellos[0].policy_version == 1 and g.hellos[0].config_revision == 7,
+           "hello names the sandbox, its start and what is in force", g.hellos, s.said())
+        ok(g.wait(lambda: g.statuses) and g.statuses[0].version == 1 and g.statuses[0].status == 2,
+           "the first policy is reported as loaded", g.statuses)
+        ok(g.wait(lambda: any("PROC:LAUNCH" in l.message for l in g.logs)) and g.logs[0].source == "sandbox" and
+           g.logs[0].level == "OCSF", "events are pushed", g.logs, s.said())
+        a = g.attach(read_only=True)
+        ok(a.wait(lambda r: r.out.count(b"\n") >= 2) and a.out.startswith(b"hello\n"), "the main process runs, with the "
+           "gateway's environment", a.out, a.err)
+        status = s.end()
+        ok(status == 0, "SIGTERM ends it", status, s.said())
+
+
+def test_exec(exe, where, user):
+    with Sandbox(exe, where, user, ["sleep", "1000"]) as s:
+        g = s.gateway
+        r = g.exec("sh", "-c", "echo out; echo err >&2; exit 7").done()
+        ok((r.out, r.err, r.code) == (b"out\n", b"err\n", 7), "a command: output, errors, status", r.out, r.err, r.code,
+           r.result, s.said())
+        r = g.exec("cat")
+        r.send(data=b"some ")
+        r.send(data=b"input")
+        r.send(end_of_input=True)
+        r.done()
+        ok((r.out, r.code) == (b"some input", 0), "its input, and the end of it", r.out, r.code)
+        r = g.exec("sh", "-c", "echo $A $B $TERM $OPENSHELL_SANDBOX; pwd", workdir="/tmp",
+                   environment={"A": "1", "B": "two words"}).done()
+        ok(r.out == b"1 two words dumb 1\n/tmp\n", "its environment and folder", r.out, r.err)
+        r = g.exec("no-such-program").done()
+        ok(r.code == 127 and b"no such program" in r.err, "one that is not there: 127, and why", r.code, r.err, r.result)
+        r = g.exec("/etc/passwd").done()
+        ok(r.code == 126, "one that cannot be run: 126", r.code, r.err)
+        r = g.exec("true", workdir="/nonexistent").done()
+        ok(r.code == 127 and b"/nonexistent" in r.err, "a folder that is not there", r.code, r.err)
+        r = g.exec("sh", "-c", "kill -9 $$").done()
+        ok(r.code == 137, "killed: 128 and the signal", r.code)
+        r = g.exec("sh", "-c", "trap 'echo got; exit 3' USR1; echo up; while :; do sleep 0.05; done")
+        r.wait(lambda r: r.out)
+        r.send(signal=int(signal.SIGUSR1))
+        r.done()
+        ok((r.out, r.code) == (b"up\ngot\n", 3), "a signal reaches it", r.out, r.code)
+        r = g.exec("sleep", "1000", timeout_seconds=1).done()
+        ok(r.code == 124, "its time is over: 124", r.code)
+        r = g.exec("sh", "-c", "trap '' TERM; sleep 1000", timeout_seconds=1).done()
+        ok(r.code == 124, "also where it does not want to hear", r.code)
+        big = os.urandom(3 << 20)
+        r = g.exec("cat")
+        for i in range(0, len(big), 16384):
+            r.send(data=big[i:i + 16384])
+        r.send(end_of_input=True)
+        r.done()
+        ok(r.out == big, "3 MiB there and back arrive as sent", len(r.out))
+        many = [g.exec("sh", "-c", f"echo {i}; exit {i}") for i in range(30)]
+        right = [(r.done().out, r.code) == (f"{i}\n".encode(), i) for i, r in enumerate(many)]
+        ok(all(right), "thirty at a time", right, s.said())
+
+
+def test_confined(exe, where, user):
+    show = ("grep -E '^(Uid|Gid|Groups|NoNewPrivs|Seccomp|Cap...|Seccomp_filters):' /proc/self/status; "
+            "for n in mnt pid net ipc uts cgroup; do readlink /proc/self/ns/$n; done; cat /proc/self/limits; "
+            "env | grep -v -E '^(SHLVL|TERM|_)=' | sort; pwd; umask; echo end; ")
+    with Sandbox(exe, where, user, ["sh", "-c", show + "exec sleep 1000"], environment={"MINE": "1"}) as s:
+        g = s.gateway
+        r = g.exec("sh", "-c", show).done()
+        main = g.attach(read_only=True)
+        main.wait(lambda m: m.out.endswith(b"end\n"))
+        ok(r.out == main.out and b"MINE=1" in r.out, "a command has the ids, filters, namespaces, limits and variables of "
+           "the main process", r.out, main.out)
+        ok(b"Seccomp:\t2" in r.out and b"NoNewPrivs:\t1" in r.out and b"CapEff:\t0000000000000000" in r.out and
+           b"CapBnd:\t0000000000000000" in r.out, "it is without rights, and under filters", r.out, r.err)
+        r = g.exec("sh", "-c", "cat /etc/shadow; touch /usr/x; mount -t tmpfs x /tmp; unshare -r true; kill -9 1; "
+                   "cat /proc/1/environ; echo end").done()
+        ok(r.out == b"end\n" and r.err.count(b"\n") >= 6, "and meets the walls", r.out, r.err)
+        r = g.exec("sh", "-c", "ls /proc/self/fd; for i in 0 1 2; do readlink /proc/self/fd/$i; done").done()
+        ok(r.out.startswith(b"0\n1\n2\n3\n") and r.out.count(b"pipe:") == 3, "no descriptor but its own three", r.out)
+        r = g.exec("sh", "-c", "echo again > /dev/stdout").done()
+        ok(r.out == b"again\n", "which it can open by name", r.out, r.err)
+
+
+def test_kill(exe, where, user):
+    with Sandbox(exe, where, user, ["sleep", "1000"]) as s:
+        g = s.gateway
+        r = g.exec("sh", "-c", "sleep 500 & echo up; wait")
+        r.wait(lambda r: r.out)
+        r.drop()
+        gone = False
+        for _ in range(100):
+            left = g.exec("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '").done().out
+            gone = b"sleep 500" not in left
+            if gone:
+                break
+            time.sleep(0.05)
+        ok(gone, "who lost its relay is killed, with its process group", left)
+        r = g.exec("sh", "-c", "sleep 600 & echo quick")
+        r.done()
+        ok(r.out == b"quick\n" and r.code == 0, "a descendant with the pipe does not hold a command's end up", r.code)
+        held = [g.exec("sleep", "1000") for _ in range(64)]
+        for h in held:
+            h.wait(lambda r: r.opened)
+        r = g.exec("true").done(5)
+        ok(r.result and not r.result.success and "the most" in r.result.error, "more relays than a sandbox has are refused",
+           r.result, sum(h.opened for h in held))
+        for h in held:
+            h.drop()
+        code = None
+        for _ in range(100):
+            code = g.exec("true").done(5).code
+            if code == 0:
+                break
+            time.sleep(0.05)
+        ok(code == 0, "until some of them end", code)
+
+
+def test_ports(exe, where, user):
+    server = ("import socket;s=socket.create_server(('127.0.0.1',8123));print('up',flush=True);"
+              "c=s.accept()[0];d=b''\nwhile b:=c.recv(100): d+=b\nc.sendall(d.upper());c.close();s.accept()")
+    with Sandbox(exe, where, user, ["python3", "-c", server]) as s:
+        g = s.gateway
+        a = g.attach(read_only=True)
+        a.wait(lambda r: b"up" in r.out)
+        r = g.relay(tcp={"host": "localhost", "port": 8123})
+        r.send(data=b"abc")
+        r.send(end_of_input=True)
+        r.done()
+        ok(r.out == b"ABC", "a port inside: there, half-closed, and back", r.out, r.result, a.err)
+        for host, port, why in (("localhost", 9, "refused"), ("93.184.216.34", 80, "loopback"), ("10.200.0.1", 3128, "loopback"),
+                                ("127.0.0.1", 0, "between 1 and 65535"), ("", 80, "required"),
+                                ("127.0.0.1", 65536, "between 1 and 65535")):
+            r = g.relay(tcp={"host": host, "port": port}).done(5)
+            ok(r.result is not None and not r.result.success and why in r.result.error, f"{host!r} port {port}: {why}", r.result)
+
+
+def test_push(exe, where, user):
+    with Sandbox(exe, where, user, ["sleep", "1000"], policy_=policy(a=["one.example.com"])) as s:
+        g = s.gateway
+        r = g.push(policy(a=["two.example.com"]), 2)
+        ok(r is not None and r.push_id == 2 and r.policy_version == 2 and not r.error, "a policy is taken", r, s.said())
+        bad = policy(a=["bad host"])
+        r = g.push(bad, 3)
+        ok(r is not None and r.policy_version == 2 and r.error, "one that is not valid is refused whole", r)
+        fixed = policy(a=["two.example.com"])
+        fixed.filesystem.read_write.append("/var")
+        r = g.push(fixed, 4)
+        ok(r is not None and r.policy_version == 2 and "filesystem_policy" in r.error, "so is one that changes what is fixed", r)
+        wide = policy(a=["two.example.com"])
+        wide.network_policies["a"].endpoints[0].protocol = "websocket"
+        r = g.push(wide, 5)
+        ok(r is not None and r.policy_version == 2 and r.error, "and what is not built", r)
+        r = g.push(policy(a=["three.example.com"]), 6)
+        ok(r is not None and r.policy_version == 6 and not r.error, "then the next one is taken", r)
+        busy = [g.exec("sh", "-c", "exit 0") for _ in range(10)]
+        r = g.push(policy(a=["10.1.2.3"]), 7)
+        ok(r is not None and r.policy_version == 7 and not r.error, "also one with addresses, while commands end", r)
+        ok(all(b.done().code == 0 for b in busy), "whose ends are told all the same")
+        ok(g.wait(lambda: any("Policy reloaded" in l.message for l in g.logs)), "and the events say so", g.logs)
+
+
+def test_bad_start(exe, where, user):
+    bad = policy(a=["x.example.com"])
+    bad.network_policies["a"].endpoints[0].protocol = "nonsense"
+    with Sandbox(exe, where, user, ["true"], policy_=bad) as s:
+        status = s.process.wait(20)
+        g = s.gateway
+        ok(status == 125 and g.wait(lambda: g.statuses, 5) and g.statuses[0].status == 3 and g.statuses[0].load_error,
+           "a policy that cannot be had is reported as failed", status, g.statuses, s.said())
+    with Sandbox(exe, where, user, []) as s:
+        status = s.process.wait(20)
+        ok(status == 125 and "no command" in s.said(), "no command is no sandbox", status, s.said())
+
+
+def test_exit(exe, where, user):
+    with Sandbox(exe, where, user, ["sh", "-c", "echo last words; exit 5"]) as s:
+        g = s.gateway
+        ok(g.wait(lambda: g.exits) and g.exits[0].exit_code == 5 and g.exits[0].sandbox_id == "an-id" and
+           g.exits[0].instance_id == g.hellos[0].instance_id, "the end of the main process is told", g.exits)
+        r = g.attach().done()
+        ok(r.out == b"last words\n" and r.code == 5, "who attaches then has its output and its status", r.out, r.code)
+        r = g.exec("echo", "still here").done()
+        ok(r.out == b"still here\n", "and the sandbox stays", r.out, r.result)
+        ok(s.end() == 0, "until it is ended")
+    with Sandbox(exe, where, user, ["no-such-program"]) as s:
+        g = s.gateway
+        ok(g.wait(lambda: g.exits) and g.exits[0].exit_code == 127, "a main process that is not there: 127", g.exits, s.said())
+        r = g.attach().done()
+        ok(b"no such program" in r.err and r.code == 127, "and why", r.err, r.code)
+
+
+TESTS = [test_start, test_exec, test_confined, test_kill, test_ports, test_push, test_bad_start, test_exit]
+
+
+def main():
+    if os.geteuid() != 0:
+        print("1..0 # SKIP it becomes another user, for which it needs to be root")
+        return
+    only = sys.argv[2:]
+    where = pathlib.Path(tempfile.mkdtemp())
+    os.chmod(where, 0o755)
+    exe = shutil.copy(sys.argv[1], where / "openshell-sandbox")
+    os.chmod(exe, 0o755)
+    try:
+        for test in TESTS:
+            for user in (False, True):
+                if not only or test.__name__ in only:
+                    print(f"# {test.__name__}, {'user' if user else 'root'}", flush=True)
+                    test(exe, where, user)
+    finally:
+        shutil.rmtree(where, ignore_errors=True)
+    print(f"1..{count}")
+    sys.stdout.flush()
+    os._exit(failed > 0)  # grpcio's threads are not waited for
+
+
+main()
