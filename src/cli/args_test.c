@@ -215,7 +215,7 @@ static const struct {
     {"openshell sandbox provider list", "unbuilt sandbox provider list", "of three words"},
     {"openshell sandbox --name x create", "unbuilt sandbox", "its options are not known"},
     {"openshell sandbox --help upload", "unbuilt sandbox upload", "nor its help"},
-    {"openshell pol delete x", "unbuilt policy delete", "in a group that is built"},
+    {"openshell gw login x", "unbuilt gateway login", "in a group that is built"},
     {"openshell ws member add", "unbuilt workspace member add", "an alias in front"},
     {"openshell term", "unbuilt term", "of one word"},
     {"openshell sandbox bogus", "unbuilt sandbox", "the part that exists"},

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "cli/sibling.h"
 #include "rpc/local.h"
 
 enum {
@@ -34,32 +35,6 @@ static bool answers(const char *socket_path)
     CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     return fd >= 0 && str_cstr(str_of(socket_path), addr.sun_path, sizeof(addr.sun_path)) &&
            connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0;
-}
-
-static bool is_program(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
-}
-
-static bool find_program(char dst[static AUTOSTART_PATH_SIZE])
-{
-    static const char name[] = "openshell-gateway";
-    char own[AUTOSTART_PATH_SIZE];
-    ssize_t n = readlink("/proc/self/exe", own, sizeof(own) - 1);
-    char *slash = n > 0 ? memrchr(own, '/', (size_t)n) : NULL;
-    if (slash) {
-        int len = snprintf(dst, AUTOSTART_PATH_SIZE, "%.*s/%s", (int)(slash - own), own, name);
-        if (len < AUTOSTART_PATH_SIZE && is_program(dst))
-            return true;
-    }
-    struct str rest = str_of(getenv("PATH")), dir;
-    while (rest.n > 0 && str_split(&rest, ':', &dir)) {
-        int len = snprintf(dst, AUTOSTART_PATH_SIZE, "%.*s/%s", (int)dir.n, dir.p, name);
-        if (str_starts(dir, STR("/")) && len < AUTOSTART_PATH_SIZE && is_program(dst))
-            return true;
-    }
-    return false;
 }
 
 // $XDG_STATE_HOME/openshell/gateway.log, else below ~/.local/state, else beside the socket.
@@ -151,9 +126,9 @@ static enum err_code wait_for(const char *program, pid_t pid, const struct autos
 
 static enum err_code start(struct autostart *a, struct err *reterr)
 {
-    char program[AUTOSTART_PATH_SIZE];
+    char program[SIBLING_PATH_SIZE];
     const struct local_env env = local_env();
-    if (!find_program(program))
+    if (!sibling_find("openshell-gateway", program))
         return err_set(reterr, ERR_NOT_FOUND, "openshell-gateway is neither beside this program nor on PATH");
     struct err ignored = {};
     log_path(a, &env);

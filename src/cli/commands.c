@@ -13,18 +13,14 @@ static const struct unbuilt {
     {"sandbox provider", "", "list attach detach"},
     {"forward", "fwd", "start stop list service"},
     {"service", "svc", "expose list get delete"},
-    {"logs", "lg", ""},
-    {"policy", "pol", "set update get list delete"},
-    {"settings", "", "get set delete"},
     {"rule", "rl", "get approve reject clear history approve-all"},
     {"provider", "", "create get list list-profiles update delete"},
     {"provider profile", "", "export import update lint delete"},
     {"provider refresh", "", "status configure rotate delete"},
     {"workspace", "ws", "create get list delete"},
     {"workspace member", "", "add remove list"},
-    {"gateway", "gw", "add remove login logout select list"},
+    {"gateway", "gw", "login logout"},
     {"inference", "", "set update get delete"},
-    {"doctor", "dr", "check"},
     {"term", "", ""},
     {"ssh-proxy", "", ""},
 };
@@ -66,8 +62,9 @@ static bool command_unbuilt(char *path, const char *word)
 // ----
 
 static const struct command *const policy_subs[] = {
-    &policy_check_command, &policy_explain_command, &policy_test_command,
-    &policy_fmt_command,   &policy_diff_command,
+    &policy_set_command,    &policy_update_command, &policy_get_command,     &policy_list_command,
+    &policy_delete_command, &policy_check_command,  &policy_explain_command, &policy_test_command,
+    &policy_fmt_command,    &policy_diff_command,
 };
 
 static const struct example policy_examples[] = {
@@ -81,21 +78,24 @@ static const struct command policy_command = {
     .name = "policy",
     .alias = "pol",
     .section = "SANDBOX COMMANDS",
-    .about = "Check, explain, test, format and compare sandbox policies",
-    .text = "These commands read policy files and need neither a gateway nor a sandbox. They decide with the "
-            "same code "
-            "that decides in a sandbox.",
+    .about = "Change what sandboxes may do, and check, explain and compare policies",
+    .text = "set, update, get, list and delete are about sandboxes that run. The others read policy files "
+            "and need "
+            "neither a gateway nor a sandbox; they decide with the same code that decides in a sandbox.",
     COMMAND_TABLE(examples, policy_examples),
     COMMAND_TABLE(subs, policy_subs),
 };
 
-static const struct command *const gateway_subs[] = {&gateway_info_command};
+static const struct command *const gateway_subs[] = {
+    &gateway_add_command,  &gateway_list_command,   &gateway_select_command,
+    &gateway_info_command, &gateway_remove_command,
+};
 
 static const struct command gateway_command = {
     .name = "gateway",
     .alias = "gw",
     .section = "GATEWAY COMMANDS",
-    .about = "Ask the gateway about itself",
+    .about = "Register, choose and show gateways",
     .text = "The gateway is that of --gateway-endpoint, else of --gateway, else the active one, else one of "
             "your own "
             "on this machine, which is started when a command needs it.",
@@ -116,8 +116,10 @@ static const struct command sandbox_command = {
     COMMAND_TABLE(subs, sandbox_subs),
 };
 
-static const struct command *const root_subs[] = {&sandbox_command, &policy_command, &gateway_command,
-                                                  &status_command,  &whoami_command, &completions_command};
+static const struct command *const root_subs[] = {
+    &sandbox_command, &logs_command,   &policy_command, &settings_command,    &gateway_command,
+    &status_command,  &whoami_command, &doctor_command, &completions_command,
+};
 
 static const struct example root_examples[] = {
     {"Find mistakes in a policy", "openshell policy check policy.yaml"},

@@ -6,7 +6,11 @@
 
 extern const struct command policy_check_command, policy_explain_command, policy_test_command,
     policy_fmt_command, policy_diff_command, completions_command;
-extern const struct command status_command, whoami_command, gateway_info_command;
+extern const struct command policy_set_command, policy_get_command, policy_list_command,
+    policy_update_command, policy_delete_command, settings_command, logs_command;
+extern const struct command status_command, whoami_command, doctor_command;
+extern const struct command gateway_info_command, gateway_add_command, gateway_list_command,
+    gateway_select_command, gateway_remove_command;
 extern const struct command sandbox_create_command, sandbox_get_command, sandbox_list_command,
     sandbox_delete_command, sandbox_stop_command, sandbox_start_command, sandbox_exec_command,
     sandbox_connect_command;

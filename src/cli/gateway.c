@@ -41,7 +41,7 @@ const struct opt gateway_opts[GATEWAY_OPTS] = {
 
 void gateway_init(struct gateway *g)
 {
-    *g = (struct gateway){};
+    *g = (struct gateway){.wait_ms = WAIT_MS};
     arena_init(&g->arena, ANSWER_MAX);
 }
 
@@ -129,18 +129,33 @@ static enum err_code choose_registered(struct gateway *g, const char *name, stru
     return ERR_OK;
 }
 
+// What the command line says beside which one it is.
+static enum err_code prepare(const struct args *a, struct gateway *g, struct err *reterr)
+{
+    const char *workspace = args_value(a, &gateway_opts[GATEWAY_OPT_WORKSPACE]);
+    const struct opt *insecure = &gateway_opts[GATEWAY_OPT_INSECURE];
+    registry_init(&g->registry);
+    g->insecure = args_count(a, insecure) > 0 || is_yes(args_value(a, insecure));
+    return set(g->workspace, sizeof(g->workspace), "a workspace's name", workspace ? workspace : "", reterr);
+}
+
+enum err_code gateway_choose_named(const struct args *a, struct gateway *g, const char *name,
+                                   struct err *reterr)
+{
+    enum err_code r = prepare(a, g, reterr);
+    if (r == ERR_OK)
+        r = choose_registered(g, name, reterr);
+    g->is_local = str_starts(str_of(g->endpoint), STR("unix:"));
+    return r;
+}
+
 enum err_code gateway_choose(const struct args *a, struct gateway *g, struct err *reterr)
 {
     const char *name = args_value(a, &gateway_opts[GATEWAY_OPT_NAME]);
     const char *endpoint = args_value(a, &gateway_opts[GATEWAY_OPT_ENDPOINT]);
-    const char *workspace = args_value(a, &gateway_opts[GATEWAY_OPT_WORKSPACE]);
     char active[REGISTRY_NAME_SIZE];
-    registry_init(&g->registry);
-    const struct opt *insecure = &gateway_opts[GATEWAY_OPT_INSECURE];
-    g->insecure = args_count(a, insecure) > 0 || is_yes(args_value(a, insecure));
     bool named = name && str_trim(str_of(name)).n > 0;
-    enum err_code r = set(g->workspace, sizeof(g->workspace), "a workspace's name",
-                          workspace ? workspace : "", reterr);
+    enum err_code r = prepare(a, g, reterr);
     if (r != ERR_OK)
         return r;
     if (endpoint && endpoint[0]) {
@@ -190,7 +205,7 @@ static enum err_code load_tls(const struct gateway *g, struct tls_side **ret, st
 
 enum err_code gateway_dial(struct gateway *g, struct err *reterr)
 {
-    const struct rpc_wait wait = {deadline_in_ms(WAIT_MS), -1};
+    const struct rpc_wait wait = {deadline_in_ms(g->wait_ms), -1};
     CLEANUP(tls_side_unrefp) struct tls_side *tls = NULL;
     enum err_code r = ERR_OK;
     if (str_starts(str_of(g->endpoint), STR("https://")))
@@ -204,7 +219,7 @@ enum err_code gateway_dial(struct gateway *g, struct err *reterr)
 enum err_code gateway_ask(struct gateway *g, enum rpc_method_id method, const ProtobufCMessage *request,
                           ProtobufCMessage **ret, struct err *reterr)
 {
-    const struct rpc_wait wait = {deadline_in_ms(WAIT_MS), -1};
+    const struct rpc_wait wait = {deadline_in_ms(g->wait_ms), -1};
     return rpc_unary(g->client, method, request, &wait, &g->arena, ret, reterr);
 }
 

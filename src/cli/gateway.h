@@ -30,6 +30,7 @@ struct gateway {
     struct registry registry;
     struct rpc_client *client; // NULL before gateway_dial()
     struct arena arena;        // answers live in it
+    int64_t wait_ms;           // for each call and for the connection; 10 seconds
 };
 
 void gateway_init(struct gateway *g) NONNULL;
@@ -38,10 +39,13 @@ void gateway_done(struct gateway *g) NONNULL;
 // ERR_NOT_FOUND: the one that is named is not registered. ERR_INVALID, ERR_LIMIT: a name or an address that
 // cannot be one.
 enum err_code gateway_choose(const struct args *a, struct gateway *g, struct err *reterr) NONNULL;
+// The registered one of that name, whatever else the command line says.
+enum err_code gateway_choose_named(const struct args *a, struct gateway *g, const char *name,
+                                   struct err *reterr) NONNULL;
 // Whether somebody has said which gateway it is to be, or the user's own has a socket.
 [[nodiscard]] bool gateway_is_configured(const struct gateway *g) NONNULL;
 
-// Both wait for 10 seconds at most. For https:// the files ca.crt, tls.crt and tls.key of the gateway's
+// Both wait for g->wait_ms at most. For https:// the files ca.crt, tls.crt and tls.key of the gateway's
 // folder mtls (reference: CLI 2.4); ERR_NOT_FOUND names the one that is missing.
 enum err_code gateway_dial(struct gateway *g, struct err *reterr) NONNULL;
 enum err_code gateway_ask(struct gateway *g, enum rpc_method_id method, const ProtobufCMessage *request,

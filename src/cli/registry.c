@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/secret.h"
 
 enum { GATEWAYS_MAX = 1000 }; // ours
 
@@ -302,6 +303,66 @@ enum err_code registry_remove(const struct registry *r, const char *name, struct
     if (read_active(r->user, active) && strcmp(active, name) == 0)
         return registry_deselect(r, reterr);
     return ERR_OK;
+}
+
+// ---- certificates
+
+static void drop_bundle(const char *dir)
+{
+    static const char *const files[] = {"ca.crt", "tls.crt", "tls.key"};
+    char path[PATH_MAX];
+    struct err ignored = {};
+    for (size_t i = 0; i < ARRAY_LEN(files); i++)
+        if (path_of(path, "%s/%s", dir, files[i]))
+            (void)drop(path, &ignored); // best effort: what is left is overwritten the next time
+    (void)rmdir(dir);
+}
+
+static enum err_code copy_bundle(const char *from, const char *dir, struct err *reterr)
+{
+    static const char *const files[][2] = {{"ca.crt", "ca.crt"},
+                                           {"client/tls.crt", "tls.crt"},
+                                           {"client/tls.key", "tls.key"}};
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        char source[PATH_MAX], target[PATH_MAX];
+        CLEANUP(buf_done) struct buf bytes = {};
+        if (!path_of(source, "%s/%s", from, files[i][0]) || !path_of(target, "%s/%s", dir, files[i][1]))
+            return err_set(reterr, ERR_LIMIT, "the path of %s is too long", files[i][0]);
+        enum err_code c = file_read(source, REGISTRY_FILE_MAX, &bytes, reterr);
+        if (c == ERR_OK)
+            c = file_write_atomic(target, buf_str(&bytes), 0600, reterr);
+        secret_wipe(bytes.p, bytes.n);
+        if (c != ERR_OK)
+            return c;
+    }
+    return ERR_OK;
+}
+
+// The new folder is whole before it takes the old one's place.
+enum err_code registry_import(const struct registry *r, const char *name, const char *from,
+                              struct err *reterr)
+{
+    char dir[PATH_MAX], fresh[PATH_MAX], old[PATH_MAX];
+    registry_bundle(r, name, dir);
+    if (!dir[0] || !path_of(fresh, "%s.tmp", dir) || !path_of(old, "%s.bak", dir))
+        return err_set(reterr, ERR_LIMIT, "the path of the certificates is too long");
+    enum err_code c = need_user(r, reterr);
+    drop_bundle(fresh);
+    if (c == ERR_OK)
+        c = make_folder(fresh, reterr);
+    if (c == ERR_OK)
+        c = copy_bundle(from, fresh, reterr);
+    if (c == ERR_OK) {
+        drop_bundle(old);
+        (void)rename(dir, old); // there may be none
+        if (rename(fresh, dir) != 0) {
+            c = err_set(reterr, fd_code(errno), "%s: %s", dir, fd_strerror(errno));
+            (void)rename(old, dir);
+        }
+        drop_bundle(old);
+    }
+    drop_bundle(fresh);
+    return c;
 }
 
 // ---- the last sandbox

@@ -49,6 +49,11 @@ enum err_code registry_deselect(const struct registry *r, struct err *reterr) NO
 // Metadata, tokens and the note of the last sandbox; not the folder of certificates.
 enum err_code registry_remove(const struct registry *r, const char *name, struct err *reterr) NONNULL;
 
+// Takes over ca.crt, client/tls.crt and client/tls.key of the folder `from` as the gateway's certificates,
+// all of them or none. ERR_NOT_FOUND: one of them is not there.
+enum err_code registry_import(const struct registry *r, const char *name, const char *from,
+                              struct err *reterr) NONNULL;
+
 // The folder of a gateway's certificates, there or not: its name with all but letters, digits, '.', '-' and
 // '_' made
 // '_'.

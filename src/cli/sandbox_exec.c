@@ -71,8 +71,9 @@ static int exec_at(struct cli *cli, struct gateway *g, const char *name,
     const Openshell__V1__Sandbox *s = NULL;
     if (sandbox_fetch(g, name, &s, &err) != ERR_OK)
         return gateway_report(cli, g, "find the sandbox", &err);
+    const char *why = sandbox_why(s, &g->arena);
     if (!sandbox_is(s, OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY))
-        return report(cli, sandbox_why(s, &g->arena), "sandbox '%s' is not ready: it is in phase %s", name,
+        return report(cli, why[0] ? why : NULL, "sandbox '%s' is not ready: it is in phase %s", name,
                       sandbox_phase(s));
     req->sandbox_id = s->metadata->id;
     const struct attach at = {.start = req, .name = name, .lost_status = EXIT_FAILED};

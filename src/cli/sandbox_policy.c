@@ -2,7 +2,7 @@
 
 #include "cmd/json_out.h"
 #include "convert/policy_wire.h"
-#include "policy/load.h"
+#include "policy/merge.h"
 #include "policy/print.h"
 
 int sandbox_policy_read(struct cli *cli, struct gateway *g, const Openshell__Sandbox__V1__SandboxPolicy *m,
@@ -32,6 +32,15 @@ int sandbox_policy_fetch(struct cli *cli, struct gateway *g, const char *id, str
         return gateway_report(cli, g, "tell the sandbox's configuration", &err);
     ret->config = GATEWAY_ANSWER(Openshell__Sandbox__V1__GetSandboxConfigResponse, m);
     return ret->config->policy ? sandbox_policy_read(cli, g, ret->config->policy, &ret->policy) : 0;
+}
+
+int sandbox_policy_base(struct cli *cli, struct arena *a, const struct policy *p, struct policy **ret)
+{
+    static const struct provider_layer none = {};
+    struct err err = {};
+    if (policy_compose(p, &none, 0, a, ret, &err) != ERR_OK)
+        return report(cli, err.msg, "the policy cannot be shown");
+    return 0;
 }
 
 const char *sandbox_policy_source(const Openshell__Sandbox__V1__GetSandboxConfigResponse *c)

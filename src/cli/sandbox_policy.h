@@ -19,6 +19,10 @@ struct sandbox_policy {
                                       const Openshell__Sandbox__V1__SandboxPolicy *m,
                                       struct policy **ret) NONNULL;
 
+// The same without what attached providers add to it. 0 or the exit status.
+[[nodiscard]] int sandbox_policy_base(struct cli *cli, struct arena *a, const struct policy *p,
+                                      struct policy **ret) NONNULL;
+
 [[nodiscard]] const char *sandbox_policy_source(
     const Openshell__Sandbox__V1__GetSandboxConfigResponse *c) NONNULL; // "sandbox", "global"
 [[nodiscard]] json_t *sandbox_policy_json(const struct policy *p, bool *ok) NONNULL;

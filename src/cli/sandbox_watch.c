@@ -167,12 +167,18 @@ struct waiting {
     bool reached, news;
 };
 
+// Of a sandbox that was seen; NULL where there is nothing to say.
+static const char *cause(const struct waiting *x)
+{
+    const char *why = x->last ? sandbox_why(x->last, &x->g->arena) : "";
+    return why[0] ? why : NULL;
+}
+
 static int failed(struct waiting *x)
 {
     const Openshell__V1__Sandbox *s = x->last;
     progress_end(&x->progress);
-    return report(x->cli, sandbox_why(s, &x->g->arena), "sandbox %s is in phase %s", x->w->name,
-                  sandbox_phase(s));
+    return report(x->cli, cause(x), "sandbox %s is in phase %s", x->w->name, sandbox_phase(s));
 }
 
 // 0: go on, or x->reached.
@@ -210,11 +216,10 @@ static int on_message(struct waiting *x, const Openshell__V1__SandboxStreamEvent
 static int timed_out(struct waiting *x)
 {
     progress_end(&x->progress);
-    return report(x->cli, x->last ? sandbox_why(x->last, &x->g->arena) : NULL,
-                  "sandbox %s has not come to that within %lld seconds (%s); it was left as it is, and is in "
-                  "phase %s",
-                  x->w->name, (long long)(x->w->idle_ms / 1000), x->w->variable,
-                  x->last ? sandbox_phase(x->last) : "Unknown");
+    return report(x->cli, cause(x),
+                  "timed out: sandbox %s is in phase %s after %lld s (%s); it was left as it is", x->w->name,
+                  x->last ? sandbox_phase(x->last) : "Unknown", (long long)(x->w->idle_ms / 1000),
+                  x->w->variable);
 }
 
 // Until the next message, the next frame, or the end of the time.

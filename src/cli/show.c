@@ -64,6 +64,7 @@ static const struct {
 } marks[] = {
     [SHOW_DONE] = {"✓", "+", STYLE_AND(STYLE_BOLD, STYLE_GREEN)},
     [SHOW_WARNING] = {"!", "!", STYLE_YELLOW},
+    [SHOW_ATTENTION] = {"⚠", "!", STYLE_AND(STYLE_BOLD, STYLE_YELLOW)},
     [SHOW_FAILED] = {"✗", "x", STYLE_AND(STYLE_BOLD, STYLE_RED)},
     [SHOW_HINT] = {"→", "->", STYLE_BOLD},
     [SHOW_SAME] = {"·", ".", STYLE_DIM},

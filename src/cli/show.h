@@ -29,7 +29,7 @@ enum { SHOW_TIME_SIZE = 20 };
 void show_time(int64_t ms, char dst[static SHOW_TIME_SIZE]) NONNULL;
 
 // A line in a style with a mark in front: "✓ Deleted sandbox dev". To standard output, or standard error.
-enum show_mark { SHOW_DONE, SHOW_WARNING, SHOW_FAILED, SHOW_HINT, SHOW_SAME };
+enum show_mark { SHOW_DONE, SHOW_WARNING, SHOW_ATTENTION, SHOW_FAILED, SHOW_HINT, SHOW_SAME };
 void show_out(struct cli *cli, enum show_mark mark, const char *fmt, ...) NONNULL PRINTF(3, 4);
 void show_err(struct cli *cli, enum show_mark mark, const char *fmt, ...) NONNULL PRINTF(3, 4);
 // A plain line on standard error.

@@ -260,9 +260,10 @@ static enum args_result parse_word(struct args *a, const char *word, struct word
         }
         bool (*unbuilt)(char *path, const char *word) = a->path[0]->unbuilt;
         a->unbuilt[0] = '\0';
-        for (size_t i = 1; unbuilt && i < a->depth; i++)
-            (void)unbuilt(a->unbuilt, a->path[i]->name);
-        return unbuilt && unbuilt(a->unbuilt, word) ? parse_unbuilt(a, w) : unknown_sub(a, word);
+        bool open = unbuilt != NULL; // a group that is built whole has nothing more
+        for (size_t i = 1; open && i < a->depth; i++)
+            open = unbuilt(a->unbuilt, a->path[i]->name);
+        return open && unbuilt(a->unbuilt, word) ? parse_unbuilt(a, w) : unknown_sub(a, word);
     }
     size_t i = a->words_n < cmd->args_n ? a->words_n : cmd->args_n - 1;
     if (cmd->args_n == 0 || (a->words_n >= cmd->args_n && !cmd->args[i].repeat) ||
