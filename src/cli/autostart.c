@@ -23,6 +23,7 @@ enum {
     LOCK_MS = 15'000,  // somebody else's start, and some more
     TURN_MS = 5,       // between two looks; nothing tells when another process has begun to listen
     LOG_TAIL = 2 * KIB,
+    LOG_MAX = 8 * MIB,
 };
 
 // Whether something of this user's listens there.
@@ -139,6 +140,8 @@ static enum err_code start(struct autostart *a, struct err *reterr)
     if (r != ERR_OK)
         return r;
     off_t from = lseek(log_fd, 0, SEEK_END);
+    if (from > LOG_MAX && ftruncate(log_fd, 0) == 0) // of gateways that ended long ago
+        from = 0;
     pid_t pid = fork();
     if (pid < 0)
         return err_set(reterr, fd_code(errno), "cannot start %s: %s", program, fd_strerror(errno));

@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 
 #include "cli/gateway.h"
+#include "cli/names.h"
 
 // ---- what the interface has beyond the tree above
 // -----------------------------------------------------------
@@ -138,6 +139,7 @@ static const struct command root_command = {
     COMMAND_TABLE(opts, gateway_opts),
     COMMAND_TABLE(subs, root_subs),
     .unbuilt = command_unbuilt,
+    .names = names_list,
 };
 
 const struct command *command_root(void)

@@ -35,6 +35,7 @@ const struct opt gateway_opts[GATEWAY_OPTS] = {
                                .type = OPT_STRING,
                                .value = "NAME",
                                .env = "OPENSHELL_WORKSPACE",
+                               .kind = "workspace",
                                .def = "default",
                                .help = "The workspace that all names are of"},
 };

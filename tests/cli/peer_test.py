@@ -1,5 +1,5 @@
 """peer_test.py OPENSHELL: every command against a gateway that others wrote, in TAP."""
-import json, os, pty, re, select, shutil, signal, subprocess, sys, tempfile, termios, time, fcntl, struct
+import json, os, pty, re, select, shutil, signal, socket, subprocess, sys, tempfile, termios, time, fcntl, struct
 import peer
 
 openshell = os.path.realpath(sys.argv[1])
@@ -70,6 +70,25 @@ is_("sandbox get dev --policy-only", 0, "the policy alone", P(r"\Aversion: 1\nne
 got = is_("sandbox get dev -o json", 0, "get as JSON")
 ok({"policy", "policy_source", "revision"} <= set(json.loads(got[1])), "with the policy", got[1])
 is_("sandbox get none", 1, "one that is not there", "", "sandbox not found")
+
+# ---- completion
+def complete(line, at=None, **env):
+    words = line.split(" ")
+    return run([str(len(words) - 1 if at is None else at), *words], COMPLETE="bash", **env)
+
+
+ok(complete("openshell sandbox get ")[:2] == (0, "dev\n"), "completion: names of sandboxes", complete("openshell sandbox get "))
+ok(complete("openshell sandbox exec -n d")[1] == "dev\n", "as values too")
+ok(complete("openshell sandbox get x")[1] == "", "that begin as was typed")
+ok(complete("openshell sandbox exec -n dev ")[1] == "", "none for the words of a command")
+ok(complete("openshell --workspace team sandbox get ")[1] == "dev\n" and asked("ListSandboxes").workspace == "team", "in the workspace of the line")
+ok(complete("openshell sandbox get ", OPENSHELL_GATEWAY_ENDPOINT="unix:/nobody") == (0, "", ""), "none and no word where nobody answers")
+hanging = socket.socket(socket.AF_UNIX)
+hanging.bind(f"{home}/hang.sock"), hanging.listen()
+start = time.monotonic()
+ok(complete("openshell sandbox get ", OPENSHELL_GATEWAY_ENDPOINT=f"unix:{home}/hang.sock") == (0, "", "") and time.monotonic() - start < 5,
+   "nor for long where nobody speaks", time.monotonic() - start)
+ok(complete("openshell sandbox get ", OPENSHELL_GATEWAY_ENDPOINT="") == (0, "", "") and not os.path.exists(f"{home}/run"), "no gateway is started for that")
 
 # ---- create
 gateway.events = [{"openshell.progress.complete_step": "requesting_sandbox", "openshell.progress.complete_label": "Sandbox allocated"},
@@ -341,6 +360,7 @@ got = is_("gateway add http://127.0.0.1:9 --local --name two", 0, "one that does
 ok("  Auth: plaintext" in got[2], "without TLS", got[2])
 is_("gateway list", 0, "the list", f"  NAME  ENDPOINT{' ' * (len(address) - 6)}TYPE   SOURCE  AUTH\n"
     f"  one   {address}  local  user    unix_socket\n* two   http://127.0.0.1:9{' ' * (len(address) - 16)}local  user    plaintext\n")
+ok(complete("openshell gateway select ")[1] == "one\ntwo\n" and complete("openshell -g t")[1] == "two\n", "names of gateways are completed")
 is_("gateway select one", 0, "select", "", "✓ Active gateway set to 'one'\n")
 is_("gateway select one", 0, "warns of the variable", "", "⚠ OPENSHELL_GATEWAY is set to 'two'", OPENSHELL_GATEWAY="two")
 is_("gateway select none", 1, "one that is not there", "", "Unknown gateway 'none'")
