@@ -49,9 +49,6 @@ enum err_code plan_reload(const struct plan *p, struct str text, struct arena *a
 enum err_code plan_ranges(const struct policy *p, struct arena *a, struct cidr **ret, size_t *ret_n,
                           struct err *e) NONNULL;
 
-// ERR_UNSUPPORTED: the policy asks for what this program does not do, by the name of the setting.
-enum err_code plan_unbuilt(const struct policy *p, struct err *e) NONNULL;
-
 // ---- launch.c
 // --------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@
 #include "isolate/rootfs_mount.h"
 #include "isolate/users.h"
 #include "net/host.h"
+#include "policy/unbuilt.h"
 
 enum { CONF_MAX = MIB, SOCKETS_MAX = 4 * MIB, TRUST_MAX = 4 * MIB, ENV_ARENA = 8 * MIB };
 
@@ -64,7 +65,7 @@ enum err_code plan_reload(const struct plan *p, struct str text, struct arena *a
     struct policy *next = NULL;
     enum err_code r = policy_load(text, POLICY_USE_FILE, a, &next, diags, e);
     if (r == ERR_OK)
-        r = plan_unbuilt(next, e);
+        r = policy_unbuilt(next, e);
     if (r == ERR_OK)
         r = static_sections(p->policy, next, e);
     if (r == ERR_OK)
@@ -132,7 +133,7 @@ static enum err_code read_policy(const struct launch_opts *o, struct plan *p, st
         return r == ERR_INVALID ? ERR_PRECONDITION : r; // ERR_INVALID is for what the policy says
     r = policy_load(buf_str(&p->policy_text), POLICY_USE_FILE, &p->arena, &p->policy, diags, e);
     if (r == ERR_OK)
-        r = plan_unbuilt(p->policy, e);
+        r = policy_unbuilt(p->policy, e);
     if (r == ERR_OK)
         r = plan_ranges(p->policy, &p->arena, &p->spec.ranges, &p->spec.ranges_n, e);
     p->spec.read_only = r == ERR_OK ? p->policy->filesystem.read_only : (struct strs){};

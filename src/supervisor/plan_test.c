@@ -1,9 +1,28 @@
-// Which addresses a policy makes reachable by themselves. The rest of a plan is tried by the scenarios, in
-// sandboxes.
+// Which addresses a policy makes reachable by themselves, and what a running sandbox may not change. The rest
+// of a plan is tried by the scenarios, in sandboxes.
 #include "isolate/netns.h"
 #include "supervisor/launch.h"
 
 #include "tap.h"
+
+#define HOST     "version: 1\nnetwork_policies:\n  a:\n    endpoints: [{host: a.test, port: 443"
+#define BINARIES "]\n    binaries: [{path: /usr/bin/curl}]\n"
+
+static const char *first_diag(const struct diags *d)
+{
+    return d->n > 0 ? d->v[0].msg.p : "";
+}
+
+static enum err_code load(const char *text, struct arena *a, struct policy **ret, struct err *e)
+{
+    struct diags d;
+    arena_init(a, 32 * MIB);
+    diags_init(&d, a);
+    enum err_code r = policy_load(str_of(text), POLICY_USE_FILE, a, ret, &d, e);
+    if (r != ERR_OK || d.errors > 0)
+        tap_note("%s: %s", text, first_diag(&d));
+    return r;
+}
 
 static struct endpoint endpoint(struct str host, struct str *ips, size_t ips_n)
 {
@@ -75,8 +94,89 @@ static void many(size_t n, enum err_code want, const char *text, const char *rul
         tap_note("%d %s", r, got);
 }
 
+// ---- a running sandbox
+// ---------------------------------------------------------------------------------------------------
+
+#define FIXED(what)                                                                                          \
+    what                                                                                                     \
+        " differs from that of the running sandbox: it is fixed when a sandbox is created; start a new one " \
+        "for it, or leave that section as it was"
+#define RUNNING                                                                                              \
+    "version: 1\nfilesystem_policy: {include_workdir: true, read_only: [/usr, /etc], read_write: [/tmp]}\n"  \
+    "landlock: {compatibility: best_effort}\nprocess: {run_as_user: sandbox, run_as_group: sandbox}\n"
+
+static const struct {
+    const char *text, *error, *rule;
+} reloads[] = {
+    {RUNNING, NULL, "the same again"},
+    {RUNNING "network_policies:\n  a:\n    endpoints: [{host: a.test, port: 443}]\n"
+             "    binaries: [{path: /usr/bin/curl}]\n",
+     NULL, "network policies may change"},
+    {"version: 1\nfilesystem_policy: {include_workdir: false, read_only: [/usr, /etc], read_write: [/tmp]}\n"
+     "landlock: {compatibility: best_effort}\nprocess: {run_as_user: sandbox, run_as_group: sandbox}\n",
+     FIXED("filesystem_policy"), "the work directory may not"},
+    {"version: 1\nfilesystem_policy: {include_workdir: true, read_only: [/usr], read_write: [/tmp]}\n"
+     "landlock: {compatibility: best_effort}\nprocess: {run_as_user: sandbox, run_as_group: sandbox}\n",
+     FIXED("filesystem_policy"), "a path may not go"},
+    {"version: 1\nfilesystem_policy: {include_workdir: true, read_only: [/usr, /opt], read_write: [/tmp]}\n"
+     "landlock: {compatibility: best_effort}\nprocess: {run_as_user: sandbox, run_as_group: sandbox}\n",
+     FIXED("filesystem_policy"), "a path may not become another"},
+    {"version: 1\nfilesystem_policy: {include_workdir: true, read_only: [/usr, /etc], read_write: [/tmp, "
+     "/srv/x]}\n"
+     "landlock: {compatibility: best_effort}\nprocess: {run_as_user: sandbox, run_as_group: sandbox}\n",
+     FIXED("filesystem_policy"), "a writable path may not come"},
+    {"version: 1\nfilesystem_policy: {include_workdir: true, read_only: [/usr, /etc], read_write: [/tmp]}\n"
+     "landlock: {compatibility: hard_requirement}\nprocess: {run_as_user: sandbox, run_as_group: sandbox}\n",
+     FIXED("landlock"), "Landlock may not"},
+    {"version: 1\nfilesystem_policy: {include_workdir: true, read_only: [/usr, /etc], read_write: [/tmp]}\n"
+     "landlock: {compatibility: best_effort}\nprocess: {run_as_user: \"1234\", run_as_group: sandbox}\n",
+     FIXED("process"), "the user may not"},
+    {"version: 1\nfilesystem_policy: {include_workdir: true, read_only: [/usr, /etc], read_write: [/tmp]}\n"
+     "landlock: {compatibility: best_effort}\nprocess: {run_as_user: sandbox, run_as_group: \"1234\"}\n",
+     FIXED("process"), "the group may not"},
+};
+
+static void reload(size_t i)
+{
+    CLEANUP(arena_done) struct arena a = {}, b = {};
+    struct plan p = {.workdir_fd = -1};
+    struct policy *next = NULL;
+    struct diags d;
+    struct err e = {};
+    enum err_code r = load(RUNNING, &a, &p.policy, &e);
+    arena_init(&b, 32 * MIB);
+    diags_init(&d, &b);
+    if (r == ERR_OK)
+        r = plan_reload(&p, str_of(reloads[i].text), &b, &next, &d, &e);
+    bool ok = reloads[i].error ? r == ERR_PRECONDITION && strcmp(e.msg, reloads[i].error) == 0 && !next
+                               : r == ERR_OK && next;
+    if (!tap_ok(ok, "reload: %s", reloads[i].rule))
+        tap_note("%d %s", r, e.msg);
+}
+
+static void reload_refuses(const char *text, enum err_code want, const char *rule)
+{
+    CLEANUP(arena_done) struct arena a = {}, b = {};
+    struct plan p = {.workdir_fd = -1};
+    struct policy *next = NULL;
+    struct diags d;
+    struct err e = {};
+    enum err_code r = load("version: 1\n", &a, &p.policy, &e);
+    arena_init(&b, 32 * MIB);
+    diags_init(&d, &b);
+    if (r == ERR_OK)
+        r = plan_reload(&p, str_of(text), &b, &next, &d, &e);
+    if (!tap_ok(r == want && !next, "reload: %s", rule))
+        tap_note("%d %s", r, e.msg);
+}
+
 int main(void)
 {
+    for (size_t i = 0; i < ARRAY_LEN(reloads); i++)
+        reload(i);
+    reload_refuses("version: 2\n", ERR_INVALID, "what is not valid is not taken");
+    reload_refuses(HOST ", protocol: mcp, mcp: {allow_all_known_mcp_methods: true}}" BINARIES,
+                   ERR_UNSUPPORTED, "what is not built is not taken");
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         row(i);
     many(NETNS_RANGES_MAX, ERR_OK, NULL, "as many addresses as there is room for");

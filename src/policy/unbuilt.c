@@ -1,6 +1,5 @@
-// What a policy may say and this program does not do yet. It is refused by name: a setting that is read and
-// not enforced would be worse than none.
-#include "supervisor/launch.h"
+// A setting that is read and not enforced would be worse than none.
+#include "policy/unbuilt.h"
 
 static enum err_code refuse(const struct policy_entry *entry, size_t i, const char *what, struct str value,
                             struct err *e)
@@ -22,7 +21,7 @@ static bool protocol_built(struct str protocol)
 
 // Rewriting of bodies and WebSocket text is not refused: it replaces placeholders of credentials, and a
 // sandbox without a provider has none.
-enum err_code plan_unbuilt(const struct policy *p, struct err *e)
+enum err_code policy_unbuilt(const struct policy *p, struct err *e)
 {
     if (p->middlewares_n > 0)
         return err_set(e, ERR_UNSUPPORTED,
