@@ -67,8 +67,8 @@ static enum err_code add_struct(Struct *s, const char *key, Struct *value, struc
 }
 
 // What of {"cpu": "…", "memory": "…", …} has a field of its own goes there, the rest into *rest.
-static enum err_code split_amounts(const Struct *in, char **cpu, char **memory, Struct *rest,
-                                   struct arena *a, struct err *reterr)
+static enum err_code split_amounts(const Struct *in, char **cpu, char **memory, Struct *rest, struct arena *a,
+                                   struct err *reterr)
 {
     for (size_t i = 0; i < in->n_fields; i++) {
         const Field *f = in->fields[i];
@@ -143,7 +143,8 @@ static enum err_code platform_config(const Openshell__V1__SandboxTemplate *in, D
         r = add_text(annotations, in->annotations[i]->key, in->annotations[i]->value, a, reterr);
     if (r == ERR_OK && annotations)
         r = add_struct(p, "annotations", annotations, a, reterr);
-    if (r == ERR_OK && in->_user_namespaces_case == OPENSHELL__V1__SANDBOX_TEMPLATE___USER_NAMESPACES_USER_NAMESPACES) {
+    if (r == ERR_OK &&
+        in->_user_namespaces_case == OPENSHELL__V1__SANDBOX_TEMPLATE___USER_NAMESPACES_USER_NAMESPACES) {
         Value v = GOOGLE__PROTOBUF__VALUE__INIT;
         v.kind_case = GOOGLE__PROTOBUF__VALUE__KIND_BOOL_VALUE;
         v.bool_value = !in->user_namespaces;
@@ -180,7 +181,7 @@ static enum err_code driver_config(const Openshell__V1__SandboxTemplate *in, con
         }                                                                                                    \
         (to) = list_;                                                                                        \
         (n_to) = (n_from);                                                                                   \
-        list_ && all_;                                                                                       \
+        list_ &&all_;                                                                                        \
     })
 
 static enum err_code template_of(const Openshell__V1__SandboxTemplate *in, const char *driver,

@@ -51,8 +51,7 @@ enum err_code lifecycle_edit(struct edit *e, struct str id, const char *what, st
     return r;
 }
 
-static enum err_code edit_step(struct edit *e, Sandbox *s, struct arena *a, bool *changed,
-                               struct err *reterr)
+static enum err_code edit_step(struct edit *e, Sandbox *s, struct arena *a, bool *changed, struct err *reterr)
 {
     *changed = true;
     return phase_set(s, e->step, clock_realtime_ms(), a, reterr);
@@ -100,7 +99,8 @@ enum err_code lifecycle_apply(struct lifecycle *l, struct str id, bool sticky, s
 static enum err_code edit_delete(struct edit *e, Sandbox *s, struct arena *a, bool *changed,
                                  struct err *reterr)
 {
-    static const struct phase_step deleting = {PHASE_DELETING, "False", "Deleting", "Sandbox delete requested"};
+    static const struct phase_step deleting = {PHASE_DELETING, "False", "Deleting",
+                                               "Sandbox delete requested"};
     e->was = phase_of(s);
     *changed = true;
     s->metadata->deletion_timestamp_ms = clock_realtime_ms();
@@ -246,7 +246,8 @@ static void on_event(void *ctx, struct str id, const Openshell__Compute__V1__Dri
     arena_init(&a, MIB);
     typedef Openshell__V1__PlatformEvent__MetadataEntry Entry;
     Openshell__V1__PlatformEvent out = OPENSHELL__V1__PLATFORM_EVENT__INIT;
-    Entry **list = arena_newn(&a, Entry *, event->n_metadata), *all = arena_newn(&a, Entry, event->n_metadata);
+    Entry **list = arena_newn(&a, Entry *, event->n_metadata),
+          *all = arena_newn(&a, Entry, event->n_metadata);
     if (!list || !all)
         return; // an event is for people only, and this one is a monster
     for (size_t i = 0; i < event->n_metadata; i++) {
@@ -306,7 +307,8 @@ static void sweep_one(struct lifecycle *l, Sandbox *s, struct arena *a)
 static void *observe(void *arg)
 {
     struct lifecycle *l = arg;
-    int64_t every = l->opts.sweep_ms > 0 ? l->opts.sweep_ms : LIFECYCLE_SWEEP_MS, next = deadline_in_ms(every);
+    int64_t every = l->opts.sweep_ms > 0 ? l->opts.sweep_ms : LIFECYCLE_SWEEP_MS,
+            next = deadline_in_ms(every);
     char id[TURN_ID_MAX + 1];
     for (;;) {
         struct err err = {};
@@ -334,8 +336,10 @@ enum err_code lifecycle_new(const struct lifecycle_opts *opts, struct lifecycle 
         return err_set(reterr, ERR_LIMIT, "no memory");
     }
     l->opts = *opts;
-    const struct driver_events events = {
-        .changed = on_changed, .deleted = on_deleted, .event = on_event, .ctx = l};
+    const struct driver_events events = {.changed = on_changed,
+                                         .deleted = on_deleted,
+                                         .event = on_event,
+                                         .ctx = l};
     enum err_code r = turns_new(&l->turns, reterr);
     if (r == ERR_OK)
         r = lifecycle_reconcile(l, reterr);
@@ -606,15 +610,14 @@ static void session_disconnected(void *ctx, struct str id)
 
 struct sessions_ops lifecycle_sessions(struct lifecycle *l)
 {
-    return (struct sessions_ops){
-        .connected = session_connected, .disconnected = session_disconnected, .ctx = l};
+    return (
+        struct sessions_ops){.connected = session_connected, .disconnected = session_disconnected, .ctx = l};
 }
 
 enum err_code lifecycle_main_exit(struct lifecycle *l, struct str id, struct str instance_id,
                                   int32_t exit_code, struct err *reterr)
 {
-    struct edit e = {
-        .l = l, .fn = edit_main_exit, .instance_id = instance_id, .exit_code = exit_code};
+    struct edit e = {.l = l, .fn = edit_main_exit, .instance_id = instance_id, .exit_code = exit_code};
     enum err_code r = note(&e, id, reterr);
     return r == ERR_OK ? r : (reterr->code = ERR_PRECONDITION);
 }

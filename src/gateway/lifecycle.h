@@ -21,8 +21,8 @@ enum {
 
 // Other parts, as far as there are any; each may be NULL. Any thread; they do not block.
 struct lifecycle_hooks {
-    void (*changed)(void *ctx, struct str sandbox_id);   // the record was written
-    void (*forgotten)(void *ctx, struct str sandbox_id); // it was removed
+    void (*changed)(void *ctx, struct str sandbox_id);     // the record was written
+    void (*forgotten)(void *ctx, struct str sandbox_id);   // it was removed
     bool (*has_session)(void *ctx, struct str sandbox_id); // NULL: a backend that is ready is enough
     void (*drop_session)(void *ctx, struct str sandbox_id);
     void (*event)(void *ctx, struct str sandbox_id, const Openshell__V1__PlatformEvent *event);

@@ -8,12 +8,14 @@ typedef Openshell__Compute__V1__DriverSandbox DriverSandbox;
 typedef Openshell__Compute__V1__DriverSandboxStatus DriverStatus;
 typedef Openshell__Compute__V1__DriverCondition DriverCondition;
 
-static const struct phase_step
-    connected = {PHASE_READY, "True", "DependenciesReady", "Supervisor session connected"},
-    waiting = {PHASE_PROVISIONING, "False", "SupervisorNotConnected",
-               "Backend ready; waiting for supervisor session"},
-    lost = {PHASE_PROVISIONING, "False", "DependenciesNotReady", "Supervisor session disconnected"},
-    main_exited = {PHASE_ERROR, "False", "MainProcessExited", "Canonical main process exited"};
+static const struct phase_step connected = {PHASE_READY, "True", "DependenciesReady",
+                                            "Supervisor session connected"},
+                               waiting = {PHASE_PROVISIONING, "False", "SupervisorNotConnected",
+                                          "Backend ready; waiting for supervisor session"},
+                               lost = {PHASE_PROVISIONING, "False", "DependenciesNotReady",
+                                       "Supervisor session disconnected"},
+                               main_exited = {PHASE_ERROR, "False", "MainProcessExited",
+                                              "Canonical main process exited"};
 const struct phase_step
     phase_stopping = {PHASE_STOPPING, "False", "Stopping", "Sandbox stop requested"},
     phase_stopped = {PHASE_STOPPED, "False", "Stopped", "Sandbox compute is stopped"},
@@ -31,9 +33,15 @@ static char *text(const char *s)
 const char *phase_name(enum sandbox_phase phase)
 {
     static const char *const names[] = {
-        [PHASE_UNSPECIFIED] = "Unspecified", [PHASE_PROVISIONING] = "Provisioning", [PHASE_READY] = "Ready",
-        [PHASE_ERROR] = "Error",             [PHASE_DELETING] = "Deleting",         [PHASE_UNKNOWN] = "Unknown",
-        [PHASE_STOPPING] = "Stopping",       [PHASE_STOPPED] = "Stopped",           [PHASE_STARTING] = "Starting",
+        [PHASE_UNSPECIFIED] = "Unspecified",
+        [PHASE_PROVISIONING] = "Provisioning",
+        [PHASE_READY] = "Ready",
+        [PHASE_ERROR] = "Error",
+        [PHASE_DELETING] = "Deleting",
+        [PHASE_UNKNOWN] = "Unknown",
+        [PHASE_STOPPING] = "Stopping",
+        [PHASE_STOPPED] = "Stopped",
+        [PHASE_STARTING] = "Starting",
     };
     return (size_t)phase < ARRAY_LEN(names) ? names[phase] : "Unknown";
 }
@@ -45,8 +53,9 @@ enum sandbox_phase phase_of(const Openshell__V1__Sandbox *s)
 
 static bool is_transient(const char *reason)
 {
-    static const char *const reasons[] = {"ReconcilerError",        "DependenciesNotReady", "SupervisorNotConnected",
-                                          "Starting",               "ContainerStarting",    "ContainerCreated",
+    static const char *const reasons[] = {"ReconcilerError",        "DependenciesNotReady",
+                                          "SupervisorNotConnected", "Starting",
+                                          "ContainerStarting",      "ContainerCreated",
                                           "HealthCheckStarting",    "InspectFailed"};
     for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
         if (str_eq_ci(str_of(reason), str_of(reasons[i])))

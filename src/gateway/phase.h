@@ -48,5 +48,4 @@ enum err_code phase_connected(Openshell__V1__Sandbox *s, struct str instance_id,
 enum err_code phase_disconnected(Openshell__V1__Sandbox *s, int64_t now_ms, struct arena *a,
                                  bool *ret_changed, struct err *reterr) NONNULL;
 enum err_code phase_main_exit(Openshell__V1__Sandbox *s, struct str instance_id, int32_t exit_code,
-                              int64_t now_ms, struct arena *a, bool *ret_changed,
-                              struct err *reterr) NONNULL;
+                              int64_t now_ms, struct arena *a, bool *ret_changed, struct err *reterr) NONNULL;

@@ -148,7 +148,8 @@ void turn_ask(struct turns *t, struct str id)
 
 bool turn_next(struct turns *t, int64_t deadline_ns, char ret_id[static TURN_ID_MAX + 1])
 {
-    const struct timespec until = {.tv_sec = deadline_ns / 1'000'000'000, .tv_nsec = deadline_ns % 1'000'000'000};
+    const struct timespec until = {.tv_sec = deadline_ns / 1'000'000'000,
+                                   .tv_nsec = deadline_ns % 1'000'000'000};
     bool on = true;
     (void)pthread_mutex_lock(&t->lock);
     while (on && !t->stopped && !t->first)

@@ -11,7 +11,7 @@ struct turns;
 enum { TURN_ID_MAX = 63 };
 
 enum err_code turns_new(struct turns **ret, struct err *reterr) NONNULL; // ERR_LIMIT: no memory
-void turns_free(struct turns *t); // nobody may be inside; NULL is fine
+void turns_free(struct turns *t);                                        // nobody may be inside; NULL is fine
 
 // ERR_INVALID: the id is empty or longer than TURN_ID_MAX. ERR_LIMIT: no memory. Blocks while somebody else
 // has it.
@@ -21,5 +21,6 @@ void turn_give(struct turns *t, struct str id) NONNULL;
 // Any thread, does not block. Lost where there is no memory: the sweep comes by.
 void turn_ask(struct turns *t, struct str id) NONNULL;
 // The next one that somebody asked for; its turn is taken. False: the deadline passed, or turns_stop().
-[[nodiscard]] bool turn_next(struct turns *t, int64_t deadline_ns, char ret_id[static TURN_ID_MAX + 1]) NONNULL;
+[[nodiscard]] bool turn_next(struct turns *t, int64_t deadline_ns,
+                             char ret_id[static TURN_ID_MAX + 1]) NONNULL;
 void turns_stop(struct turns *t) NONNULL; // turn_next() returns false from now on

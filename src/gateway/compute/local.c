@@ -33,7 +33,7 @@ struct local {
     const struct driver_env *env;
     struct local_watch *watch;
     struct driver_events told;
-    atomic_uint dropped;       // names of folders on their way out
+    atomic_uint dropped; // names of folders on their way out
     int dir;
     char program[PATH_SIZE];
 };
@@ -140,8 +140,8 @@ static enum err_code run(struct local *l, const DriverSandbox *s, struct err *re
         r = local_limits(s, &limits, reterr);
     if (r != ERR_OK)
         return r;
-    const char *const head[] = {l->program,        "supervise", "--endpoint",   l->env->endpoint, "--sandbox-id",
-                                s->id,      "--token-file", token,  "--home", home};
+    const char *const head[] = {l->program, "supervise",    "--endpoint", l->env->endpoint, "--sandbox-id",
+                                s->id,      "--token-file", token,        "--home",         home};
     for (; n < ARRAY_LEN(head); n++)
         argv[n] = text(head[n]);
     if (limits.cpu_milli > 0) {
@@ -242,13 +242,12 @@ static enum err_code do_start(struct driver *d, const DriverSandbox *s, struct e
     char path[PATH_SIZE];
     if (!exists(l, id, ""))
         return not_there(id, reterr);
-    if (local_watch_has(l->watch, id))
-        return ERR_OK;
     enum err_code r = path_of(l, id, "stopped", path, reterr);
-    if (r == ERR_OK)
+    if (r == ERR_OK && !local_watch_has(l->watch, id)) {
         r = save(l, s, reterr);
-    if (r == ERR_OK)
-        r = run(l, s, reterr);
+        if (r == ERR_OK)
+            r = run(l, s, reterr);
+    }
     if (r == ERR_OK && unlink(path) != 0 && errno != ENOENT)
         r = err_set(reterr, fd_code(errno), "%s: %s", path, fd_strerror(errno));
     return r;
@@ -279,9 +278,12 @@ static void last_words(const struct local *l, struct str id, struct err *ret)
     struct stat st;
     CLEANUP(fd_close) int fd = -1;
     ssize_t n = -1;
-    if (path_of(l, id, "log", path, &ignored) == ERR_OK && fd_open(path, O_RDONLY, 0, &fd, &ignored) == ERR_OK &&
-        fstat(fd, &st) == 0)
+    if (path_of(l, id, "log", path, &ignored) == ERR_OK &&
+        fd_open(path, O_RDONLY, 0, &fd, &ignored) == ERR_OK && fstat(fd, &st) == 0)
         n = pread(fd, tail, sizeof(tail), st.st_size > LOG_TAIL ? st.st_size - LOG_TAIL : 0);
+    for (ssize_t i = 0; i < n; i++)
+        if (tail[i] == '\n')
+            tail[i] = ' ';
     struct str words = str_trim((struct str){tail, n > 0 ? (size_t)n : 0});
     if (words.n > LAST_WORDS)
         words = str_from(words, words.n - LAST_WORDS);
@@ -388,7 +390,8 @@ static enum err_code do_get(struct driver *d, struct str id, struct arena *a, Dr
 
 // Calls fn(l, name) for each folder that has the name of a sandbox (`whole`), or of none.
 static enum err_code each_dir(struct local *l, bool whole,
-                              enum err_code (*fn)(struct local *l, const char *name, void *ctx, struct err *e),
+                              enum err_code (*fn)(struct local *l, const char *name, void *ctx,
+                                                  struct err *e),
                               void *ctx, struct err *reterr)
 {
     int fd = openat(l->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -400,8 +403,9 @@ static enum err_code each_dir(struct local *l, bool whole,
     }
     enum err_code r = ERR_OK;
     for (struct dirent *e; r == ERR_OK && (e = readdir(dir));)
-        if (whole ? id_is_uuid(str_of(e->d_name)) : str_starts(str_of(e->d_name), STR(".new-")) ||
-                                                        str_starts(str_of(e->d_name), STR(".gone-")))
+        if (whole
+                ? id_is_uuid(str_of(e->d_name))
+                : str_starts(str_of(e->d_name), STR(".new-")) || str_starts(str_of(e->d_name), STR(".gone-")))
             r = fn(l, e->d_name, ctx, reterr);
     (void)closedir(dir);
     return r;

@@ -1,8 +1,8 @@
 // gateway/compute/local.h: sandboxes as processes of openshell-sandbox on this machine.
 //
 // Each has a folder ID in the driver's: `home`, which is its /sandbox and stays when it is stopped, the token
-// of its supervisor, the supervisor's log, and who that process is (process.h). The process does not depend on
-// the gateway and lives on without it. What is in memory is found again from the folders.
+// of its supervisor, the supervisor's log, and who that process is (process.h). The process does not depend
+// on the gateway and lives on without it. What is in memory is found again from the folders.
 #pragma once
 #include "gateway/compute/driver.h"
 

@@ -14,10 +14,10 @@
 
 enum {
     PATH_SIZE = 4096,
-    WHO_SIZE = 256,     // of what is written down
-    WORDS_MAX = 64,      // of argv; ours
-    LOCK_FD = 3,        // in the process in between
-    LOG_MAX = MIB,      // of a log that is begun anew; ours
+    WHO_SIZE = 256, // of what is written down
+    WORDS_MAX = 64, // of argv; ours
+    LOCK_FD = 3,    // in the process in between
+    LOG_MAX = MIB,  // of a log that is begun anew; ours
 };
 
 struct who {
@@ -44,7 +44,8 @@ static enum err_code start_time(pid_t pid, uint64_t *ret, struct err *reterr)
     if (r != ERR_OK)
         return r;
     const char *close_paren = text.n > 0 ? memrchr(text.p, ')', text.n) : NULL;
-    struct str rest = close_paren ? str_from(buf_str(&text), (size_t)(close_paren - text.p) + 2) : STR(""), word;
+    struct str rest = close_paren ? str_from(buf_str(&text), (size_t)(close_paren - text.p) + 2) : STR(""),
+               word;
     for (int i = 3; i <= 22 && str_split(&rest, ' ', &word); i++)
         if (i == 22 && str_u64(word, UINT64_MAX, ret))
             return ERR_OK;
@@ -72,15 +73,16 @@ static bool parse(struct str text, struct who *ret)
     if (!str_ends(text, STR("\n")))
         return false;
     text.n--;
-    if (!str_split(&text, ' ', &pid) || !str_split(&text, ' ', &start) || !str_u64(pid, INT32_MAX, &p) || p == 0 ||
-        !str_u64(start, UINT64_MAX, &ret->start) || !str_cstr(text, ret->place, sizeof(ret->place)))
+    if (!str_split(&text, ' ', &pid) || !str_split(&text, ' ', &start) || !str_u64(pid, INT32_MAX, &p) ||
+        p == 0 || !str_u64(start, UINT64_MAX, &ret->start) || !str_cstr(text, ret->place, sizeof(ret->place)))
         return false;
     ret->pid = (pid_t)p;
     return true;
 }
 
 // The pidfd is taken before the start time is compared, so that it cannot be another process by then.
-static enum err_code find_pid(const struct who *w, enum process_state *ret, int *ret_pidfd, struct err *reterr)
+static enum err_code find_pid(const struct who *w, enum process_state *ret, int *ret_pidfd,
+                              struct err *reterr)
 {
     uint64_t start = 0;
     CLEANUP(fd_close) int fd = pidfd_open(w->pid, 0);
@@ -88,7 +90,8 @@ static enum err_code find_pid(const struct who *w, enum process_state *ret, int 
         return err_set(reterr, fd_code(errno), "process %d: %s", w->pid, fd_strerror(errno));
     struct err gone = {};
     struct pollfd ended = {.fd = fd, .events = POLLIN};
-    if (fd < 0 || start_time(w->pid, &start, &gone) != ERR_OK || start != w->start || poll(&ended, 1, 0) != 0) {
+    if (fd < 0 || start_time(w->pid, &start, &gone) != ERR_OK || start != w->start ||
+        poll(&ended, 1, 0) != 0) {
         *ret = PROCESS_ENDED;
         return ERR_OK;
     }

@@ -15,7 +15,8 @@ enum process_state {
 };
 
 // Blocks while one is being launched. ERR_INTERNAL: the file is not one of ours.
-enum err_code process_find(const char *dir, enum process_state *ret, int *ret_pidfd, struct err *reterr) NONNULL;
+enum err_code process_find(const char *dir, enum process_state *ret, int *ret_pidfd,
+                           struct err *reterr) NONNULL;
 
 // argv[0] is the program's absolute path; it runs in a session of its own, in /, with nothing on its standard
 // input and the file `log` of the folder behind the others. Returns when it has become the program, or could
