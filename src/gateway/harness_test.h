@@ -5,6 +5,7 @@
 #include "gateway/caller.h"
 #include "gateway/config.h"
 #include "gateway/methods.h"
+#include "gateway/providers.h"
 #include "gateway/records.h"
 #include "gateway/revisions.h"
 #include "gateway/watch.h"
@@ -95,6 +96,8 @@ static inline void harness_start(struct harness *h, struct place place)
     harness_must(workspace_ensure_default(h->services.store, &h->err), &h->err);
     (void)snprintf(logs, sizeof(logs), "%s/jwt", h->place.folder);
     harness_must(tokens_open(logs, STR("test"), 0, &h->services.tokens, &h->err), &h->err);
+    harness_must(secrets_open(h->services.store, h->place.folder, &h->services.secrets, &h->err), &h->err);
+    harness_must(profiles_new(&h->services.profiles, &h->err), &h->err);
     harness_must(config_new(&ops, &h->services.config, &h->err), &h->err);
     harness_must(watch_new(&h->services.watch, &h->err), &h->err);
     (void)snprintf(logs, sizeof(logs), "%s/logs", h->place.folder);
@@ -135,6 +138,8 @@ static inline void harness_stop(struct harness *h)
     config_free(h->services.config);
     watch_free(h->services.watch);
     tokens_free(h->services.tokens);
+    profiles_free(h->services.profiles);
+    secrets_free(h->services.secrets);
     rpc_server_free(h->server);
     (void)uv_loop_close(&h->loop);
     store_free(h->services.store);

@@ -1,6 +1,7 @@
 #include "gateway/methods.h"
 
 #include "gateway/caller.h"
+#include "gateway/providers.h"
 #include "gateway/exec.h"
 #include "gateway/relays.h"
 #include "gateway/token_methods.h"
@@ -93,6 +94,17 @@ static enum err_code do_user(struct rpc_request *r, const ProtobufCMessage *in, 
 }
 
 const struct rpc_handler gateway_handlers[RPC_METHODS] = {
+    [RPC_OPEN_SHELL_CREATE_PROVIDER] = {.unary = method_create_provider},
+    [RPC_OPEN_SHELL_GET_PROVIDER] = {.unary = method_get_provider},
+    [RPC_OPEN_SHELL_LIST_PROVIDERS] = {.unary = method_list_providers},
+    [RPC_OPEN_SHELL_UPDATE_PROVIDER] = {.unary = method_update_provider},
+    [RPC_OPEN_SHELL_DELETE_PROVIDER] = {.unary = method_delete_provider},
+    [RPC_OPEN_SHELL_LIST_PROVIDER_PROFILES] = {.unary = method_list_provider_profiles},
+    [RPC_OPEN_SHELL_GET_PROVIDER_PROFILE] = {.unary = method_get_provider_profile},
+    [RPC_OPEN_SHELL_LIST_SANDBOX_PROVIDERS] = {.unary = method_list_sandbox_providers},
+    [RPC_OPEN_SHELL_ATTACH_SANDBOX_PROVIDER] = {.unary = method_attach_sandbox_provider},
+    [RPC_OPEN_SHELL_DETACH_SANDBOX_PROVIDER] = {.unary = method_detach_sandbox_provider},
+    [RPC_OPEN_SHELL_GET_SANDBOX_PROVIDER_ENVIRONMENT] = {.unary = method_get_sandbox_provider_environment},
     [RPC_OPEN_SHELL_HEALTH] = {.unary = do_health},
     [RPC_OPEN_SHELL_GET_CURRENT_USER] = {.unary = do_user},
     [RPC_OPEN_SHELL_GET_GATEWAY_INFO] = {.unary = do_info},

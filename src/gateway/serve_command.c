@@ -2,15 +2,20 @@
 //
 // SIGTERM or SIGINT: no new connections; calls in flight go on for at most DRAIN_MS, then everything ends. A
 // second signal ends everything at once.
+#include <errno.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "cmd/report.h"
 #include "gateway/caller.h"
 #include "gateway/commands.h"
 #include "gateway/config.h"
 #include "gateway/methods.h"
+#include "gateway/profiles.h"
 #include "gateway/sandboxes.h"
+#include "gateway/secrets.h"
 #include "gateway/sessions.h"
 #include "gateway/state.h"
 #include "gateway/tokens.h"
@@ -205,6 +210,18 @@ static enum err_code open_config(struct gateway *g, struct err *reterr)
     return config_new(NULL, &g->services.config, reterr);
 }
 
+// Credentials, and the kinds of providers that have them.
+static enum err_code open_credentials(struct gateway *g, struct err *reterr)
+{
+    char path[STATE_PATH_SIZE];
+    enum err_code r = state_path(&g->state, "credentials", path, reterr);
+    if (r == ERR_OK && mkdir(path, 0700) != 0 && errno != EEXIST)
+        r = err_set(reterr, fd_code(errno), "%s: %s", path, fd_strerror(errno));
+    if (r == ERR_OK)
+        r = secrets_open(g->services.store, path, &g->services.secrets, reterr);
+    return r == ERR_OK ? profiles_new(&g->services.profiles, reterr) : r;
+}
+
 static int serve_run(struct cli *cli, const struct args *a)
 {
     char path[LOCAL_PATH_SIZE];
@@ -230,6 +247,8 @@ static int serve_run(struct cli *cli, const struct args *a)
         return report(cli, err.msg, "cannot open the store");
     if (open_config(&g, &err) != ERR_OK)
         return report(cli, err.msg, "cannot keep logs");
+    if (open_credentials(&g, &err) != ERR_OK)
+        return report(cli, err.msg, "cannot keep credentials");
     if (prepare_sandboxes(&g, a, path, &err) != ERR_OK)
         return report(cli, err.msg, "cannot run sandboxes");
     log_info(g.log, "gateway.ready", LOG_STR("socket", str_of(path)),
@@ -242,6 +261,8 @@ static int serve_run(struct cli *cli, const struct args *a)
     config_free(g.services.config);
     watch_free(g.services.watch);
     tokens_free(g.services.tokens);
+    profiles_free(g.services.profiles);
+    secrets_free(g.services.secrets);
     store_free(g.services.store);
     state_done(&g.state);
     int left = uv_loop_close(&g.loop);

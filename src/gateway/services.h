@@ -11,5 +11,6 @@ struct services {
     struct lifecycle *lifecycle; // gateway/lifecycle.h: sandboxes, and the driver they are on
     struct tokens *tokens;       // gateway/tokens.h: of supervisors
     struct secrets *secrets;     // gateway/secrets.h: credentials, encrypted at rest
+    struct profiles *profiles;   // gateway/profiles.h: kinds of providers
     struct log *log;
 };

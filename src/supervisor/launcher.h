@@ -18,7 +18,6 @@ struct launcher {
     uint64_t generation; // of the policy in force
     int egress, init;    // control channels
     int events, signals, reloads, guard;
-    int trust;              // the bundle, until egress and init have it
     pid_t guard_pid, agent; // agent: in the sandbox; 0 until it runs
     int status;             // to exit with
     bool built, ended, had_terminal;
