@@ -178,6 +178,8 @@ static void test_refusals(void)
                strcmp(err.msg, "policy revision not found") == 0,
            "of a revision that there is");
     r = replace("one", WEB);
+    tap_ok(is("one", 4, "superseded") && is("one", 5, "pending"),
+           "by being stored, one supersedes those before it");
     h.connected = true;
     V1(SupervisorHello) hello = OPENSHELL__V1__SUPERVISOR_HELLO__INIT;
     hello.policy_version = 4;
@@ -262,6 +264,14 @@ static void test_annotations(void)
     e.value = (char *)(uintptr_t) "review 13";
     r = update(&m);
     tap_ok(r && r->version == 8, "with another it is a new revision");
+    entry more = OPENSHELL__V1__UPDATE_CONFIG_REQUEST__ANNOTATIONS_ENTRY__INIT, *both[] = {&e, &more};
+    more.key = (char *)(uintptr_t) "by";
+    more.value = (char *)(uintptr_t) "me";
+    m.annotations = both;
+    m.n_annotations = 2;
+    r = update(&m);
+    tap_ok(r && r->version == 9 && r->n_annotations == 2, "and with one more");
+    m.n_annotations = 1;
     e.key = (char *)(uintptr_t) "no key";
     tap_ok(failed(update(&m), RPC_INVALID_ARGUMENT, "annotation"), "a key that is none");
 }
@@ -283,10 +293,20 @@ static const V1(UpdateConfigResponse) * set(const char *name, const char *key, i
 static void test_settings(void)
 {
     unsigned before = h.pushes;
+    const V1(SandboxPolicyRevision) *v = status("one", 0, NULL);
+    int64_t loaded_ms = v ? v->loaded_at_ms : 0;
+    (void)usleep(2000);
     const V1(UpdateConfigResponse) *r = set("one", "ocsf_json_enabled", 1);
     tap_ok(r && r->settings_revision == 1 && h.pushes == before + 1, "a setting is pushed, too");
+    v = status("one", 0, NULL);
+    tap_ok(v && v->loaded_at_ms == loaded_ms && is("one", 0, "loaded"), "which is nothing new to the policy");
+    (void)snprintf(h.refusal, sizeof(h.refusal), "no");
+    r = set("one", "agent_policy_proposals_enabled", 1);
+    tap_ok(r && is("one", 0, "loaded"), "not even where it is refused");
+    h.refusal[0] = '\0';
+    (void)set("one", "agent_policy_proposals_enabled", -1);
     r = set("one", "ocsf_json_enabled", 1);
-    tap_ok(r && r->settings_revision == 1, "the same value is no change");
+    tap_ok(r && r->settings_revision == 3, "the same value is no change");
     tap_ok(failed(set("one", "colour", 1), RPC_INVALID_ARGUMENT,
                   "unknown setting key 'colour'. Allowed keys: "),
            "an unknown key");
@@ -305,9 +325,9 @@ static void test_settings(void)
     r = set("", "ocsf_json_enabled", -1);
     tap_ok(r && r->deleted, "until it is deleted");
     r = set("one", "ocsf_json_enabled", -1);
-    tap_ok(r && r->deleted && r->settings_revision == 2, "then the sandbox's can be, too");
+    tap_ok(r && r->deleted && r->settings_revision == 4, "then the sandbox's can be, too");
     r = set("one", "ocsf_json_enabled", -1);
-    tap_ok(r && !r->deleted && r->settings_revision == 2, "once");
+    tap_ok(r && !r->deleted && r->settings_revision == 4, "once");
     uint64_t revision = config("s-1")->config_revision;
     (void)set("one", "ocsf_json_enabled", 0);
     tap_ok(config("s-1")->config_revision != revision, "a value changes the revision of the configuration");
@@ -324,8 +344,10 @@ static void test_global(void)
     tap_ok(r && r->version == 1 && r->settings_revision == 3, "the same again is none");
     const SB1(GetSandboxConfigResponse) *c = config("s-1");
     tap_ok(c && c->policy_source == OPENSHELL__SANDBOX__V1__POLICY_SOURCE__POLICY_SOURCE_GLOBAL &&
-               c->global_policy_version == 1 && c->policy->n_network_policies == 1,
-           "it is every sandbox's");
+               c->global_policy_version == 1 && c->policy->n_network_policies == 1 && c->version == 9,
+           "it is every sandbox's, beside its own version");
+    c = config("s-3");
+    tap_ok(c && c->version == 1 && c->policy, "also one's that has none of its own");
     tap_ok(failed(replace("one", MORE), RPC_FAILED_PRECONDITION, "managed globally"),
            "and not to be changed in one");
     tap_ok(is("", 1, "loaded"), "its status");
@@ -333,7 +355,7 @@ static void test_global(void)
     tap_ok(r && r->deleted && is("", 1, "superseded"), "it is deleted as a setting");
     c = config("s-1");
     tap_ok(c && c->policy_source == OPENSHELL__SANDBOX__V1__POLICY_SOURCE__POLICY_SOURCE_SANDBOX &&
-               c->version == 8,
+               c->version == 9,
            "then the sandbox's own is back");
     r = set("", "policy", -1);
     tap_ok(r && !r->deleted, "once");
@@ -423,6 +445,7 @@ static void test_at_once(void)
             abort();
     for (size_t i = 0; i < WRITERS; i++)
         (void)pthread_join(threads[i], NULL);
+    tap_ok(!h.overlapped, "to one sandbox one push is made at a time");
     bool seen[WRITERS * ROUNDS + 1] = {}, twice = false;
     uint32_t highest = 0, got = 0;
     for (size_t i = 0; i < WRITERS * ROUNDS; i++) {

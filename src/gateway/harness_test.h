@@ -36,7 +36,8 @@ struct harness {
     bool connected;
     char refusal[200];
     unsigned pushes;
-    uint32_t in_force; // the version that was pushed last
+    bool pushing, overlapped; // two at once, which is only right for two sandboxes
+    uint32_t in_force;        // the version that was pushed last
     uint64_t config_revision;
 };
 
@@ -57,6 +58,12 @@ static inline enum err_code harness_push(void *ctx, struct str sandbox_id, V1(Co
     (void)sandbox_id, (void)deadline_ns, (void)reterr;
     (void)pthread_mutex_lock(&h->mu);
     h->pushes++;
+    h->overlapped = h->overlapped || h->pushing;
+    h->pushing = true;
+    (void)pthread_mutex_unlock(&h->mu);
+    (void)usleep(200); // what another push would fall into
+    (void)pthread_mutex_lock(&h->mu);
+    h->pushing = false;
     *ret = (struct push_result){.connections_cut = 3};
     (void)snprintf(ret->error, sizeof(ret->error), "%s", h->refusal);
     if (!ret->error[0]) {

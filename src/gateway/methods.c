@@ -7,6 +7,7 @@
 #include "gateway/token_methods.h"
 #include "gateway/config.h"
 #include "gateway/logs.h"
+#include "gateway/workspace_methods.h"
 #include "openshell.pb-c.h"
 
 // protobuf-c's strings are char *, and packing only reads them.
@@ -123,6 +124,13 @@ const struct rpc_handler gateway_handlers[RPC_METHODS] = {
     [RPC_OPEN_SHELL_GET_SANDBOX_POLICY_STATUS] = {.unary = method_get_policy_status},
     [RPC_OPEN_SHELL_LIST_SANDBOX_POLICIES] = {.unary = method_list_policies},
     [RPC_OPEN_SHELL_REPORT_POLICY_STATUS] = {.unary = method_report_policy_status},
+    [RPC_OPEN_SHELL_CREATE_WORKSPACE] = {.unary = method_create_workspace},
+    [RPC_OPEN_SHELL_GET_WORKSPACE] = {.unary = method_get_workspace},
+    [RPC_OPEN_SHELL_LIST_WORKSPACES] = {.unary = method_list_workspaces},
+    [RPC_OPEN_SHELL_DELETE_WORKSPACE] = {.unary = method_delete_workspace},
+    [RPC_OPEN_SHELL_ADD_WORKSPACE_MEMBER] = {.unary = method_add_member},
+    [RPC_OPEN_SHELL_REMOVE_WORKSPACE_MEMBER] = {.unary = method_remove_member},
+    [RPC_OPEN_SHELL_LIST_WORKSPACE_MEMBERS] = {.unary = method_list_members},
     [RPC_OPEN_SHELL_PUSH_SANDBOX_LOGS] = {.stream = method_push_sandbox_logs},
     [RPC_OPEN_SHELL_GET_SANDBOX_LOGS] = {.unary = method_get_sandbox_logs},
 };

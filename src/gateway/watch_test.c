@@ -263,6 +263,28 @@ static void test_slow(void)
     view_end(&v);
 }
 
+static void test_slow_status(void)
+{
+    struct viewer v;
+    V1(WatchSandboxRequest) m = request("w-5");
+    V1(HealthRequest) health = OPENSHELL__V1__HEALTH_REQUEST__INIT;
+    m.follow_status = true;
+    view_begin(&v, &m);
+    (void)view_next(&v);
+    for (unsigned i = 0; i < 60; i++) {
+        set_phase("w-5", i % 2 ? PHASE(PROVISIONING) : PHASE(ERROR));
+        for (unsigned k = 0; k < 4; k++) // its turn comes
+            (void)harness_call(&h, RPC_OPEN_SHELL_HEALTH, &health.base);
+    }
+    set_phase("w-5", PHASE(STOPPED));
+    unsigned seen = 0;
+    bool last = false;
+    for (const Event *e; !last && (e = view_next(&v)); seen++)
+        last = e->sandbox->status->phase == PHASE(STOPPED);
+    tap_ok(last && seen < 60, "a slow watcher misses states (it saw %u of 60), but not the last", seen);
+    view_end(&v);
+}
+
 static void test_gone(void)
 {
     struct viewer status, logs;
@@ -414,10 +436,19 @@ int main(void)
     harness_sandbox(&h, "w-2", "two", NULL);
     harness_sandbox(&h, "w-3", "three", NULL);
     harness_sandbox(&h, "w-4", "four", NULL);
+    SB1(SandboxPolicy) large = OPENSHELL__SANDBOX__V1__SANDBOX_POLICY__INIT;
+    SB1(FilesystemPolicy) files = OPENSHELL__SANDBOX__V1__FILESYSTEM_POLICY__INIT;
+    static char path[100'000], *paths[] = {path};
+    memset(path, 'p', sizeof(path) - 1);
+    files.read_only = paths;
+    files.n_read_only = 1;
+    large.filesystem = &files;
+    harness_sandbox(&h, "w-5", "five", &large); // as it would never be made, but it is only shown
     test_snapshot();
     test_tail();
     test_filters();
     test_slow();
+    test_slow_status();
     test_gone();
     test_leaving();
     test_ring();

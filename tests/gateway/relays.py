@@ -630,4 +630,5 @@ def main():
     os._exit(failed != 0)  # threads of grpcio may still wait
 
 
-main()
+if __name__ == "__main__":
+    main()
