@@ -16,7 +16,9 @@ enum { STRIPES = 64, REPORT_TRIES = 5, PAGE = 500, ARENA_MAX = 8 * MIB };
 
 struct config {
     struct config_ops ops;
-    pthread_mutex_t pushing[STRIPES]; // by a sandbox's id; held over one push and what follows from it
+    pthread_mutex_t mu;
+    pthread_cond_t done;
+    bool pushing[STRIPES]; // by a sandbox's id: over one push and what follows from it
 };
 
 enum err_code config_new(const struct config_ops *ops, struct config **ret, struct err *reterr)
@@ -24,8 +26,12 @@ enum err_code config_new(const struct config_ops *ops, struct config **ret, stru
     struct config *c = calloc(1, sizeof(*c));
     if (!c)
         return err_set(reterr, ERR_LIMIT, "no memory for configurations");
-    for (size_t i = 0; i < STRIPES; i++)
-        (void)pthread_mutex_init(&c->pushing[i], NULL); // cannot fail without attributes
+    pthread_condattr_t clock;
+    (void)pthread_condattr_init(&clock); // none of these can fail
+    (void)pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&c->mu, NULL);
+    (void)pthread_cond_init(&c->done, &clock);
+    (void)pthread_condattr_destroy(&clock);
     c->ops = ops ? *ops : (struct config_ops){};
     *ret = c;
     return ERR_OK;
@@ -38,8 +44,10 @@ static bool is_connected(const struct services *s, struct str sandbox_id)
 
 void config_free(struct config *c)
 {
-    for (size_t i = 0; c && i < STRIPES; i++)
-        (void)pthread_mutex_destroy(&c->pushing[i]);
+    if (!c)
+        return;
+    (void)pthread_cond_destroy(&c->done);
+    (void)pthread_mutex_destroy(&c->mu);
     free(c);
 }
 
@@ -289,11 +297,11 @@ static enum err_code settle(const struct services *s, const Openshell__V1__Sandb
     enum err_code c = revision_get(s->store, scope_of(sandbox), m->version, a, &v, reterr);
     if (c != ERR_OK)
         return c;
-    if (result->error[0])
-        return config_report(s, sandbox, m->version, STATUS(FAILED), str_of(result->error), a, reterr);
     if (v.status == STATUS(LOADED) && sandbox->status &&
         sandbox->status->current_policy_version == m->version)
-        return ERR_OK;
+        return ERR_OK; // it was there before; what is new, or was refused, is a setting
+    if (result->error[0])
+        return config_report(s, sandbox, m->version, STATUS(FAILED), str_of(result->error), a, reterr);
     tell(s, id, "INFO", "policy revision %u is in force, connections cut: %u", m->version,
          result->connections_cut);
     return config_report(s, sandbox, m->version, STATUS(LOADED), STR(""), a, reterr);
@@ -301,8 +309,8 @@ static enum err_code settle(const struct services *s, const Openshell__V1__Sandb
 
 // ---- push
 
-static enum err_code push_locked(const struct services *s, struct str sandbox_id, int64_t deadline_ns,
-                                 struct arena *a, struct err *reterr)
+static enum err_code push_now(const struct services *s, struct str sandbox_id, int64_t deadline_ns,
+                              struct arena *a, struct err *reterr)
 {
     Openshell__V1__Sandbox *sandbox = NULL;
     SB(GetSandboxConfigResponse) *m = NULL;
@@ -311,7 +319,7 @@ static enum err_code push_locked(const struct services *s, struct str sandbox_id
     enum err_code c = record_by_id(s->store, sandbox_id, a, &sandbox, reterr);
     if (c == ERR_OK)
         c = config_of(s, sandbox, a, &m, reterr);
-    if (c != ERR_OK)
+    if (c != ERR_OK || !m || !sandbox)
         return c;
     m->launch = NULL; // it was launched
     push.config = m;
@@ -319,18 +327,32 @@ static enum err_code push_locked(const struct services *s, struct str sandbox_id
     return c == ERR_OK ? settle(s, sandbox, m, &result, a, reterr) : c;
 }
 
+static bool begin_push(struct config *c, bool *pushing, int64_t deadline_ns)
+{
+    const struct timespec until = {.tv_sec = deadline_ns / 1'000'000'000,
+                                   .tv_nsec = deadline_ns % 1'000'000'000};
+    (void)pthread_mutex_lock(&c->mu);
+    while (*pushing && pthread_cond_timedwait(&c->done, &c->mu, &until) == 0)
+        ;
+    bool free_now = !*pushing;
+    *pushing = true;
+    (void)pthread_mutex_unlock(&c->mu);
+    return free_now;
+}
+
 enum err_code config_push(const struct services *s, struct str sandbox_id, int64_t deadline_ns,
                           struct arena *a, struct err *reterr)
 {
     if (!is_connected(s, sandbox_id))
         return err_set(reterr, ERR_UNAVAILABLE, "no supervisor of the sandbox is connected");
-    pthread_mutex_t *lock = &s->config->pushing[str_hash(sandbox_id, 0) % STRIPES];
-    const struct timespec until = {.tv_sec = deadline_ns / 1'000'000'000,
-                                   .tv_nsec = deadline_ns % 1'000'000'000};
-    if (pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &until) != 0)
+    bool *pushing = &s->config->pushing[str_hash(sandbox_id, 0) % STRIPES];
+    if (!begin_push(s->config, pushing, deadline_ns))
         return err_set(reterr, ERR_TIMEOUT, "another push to the sandbox takes too long");
-    enum err_code c = push_locked(s, sandbox_id, deadline_ns, a, reterr);
-    (void)pthread_mutex_unlock(lock);
+    enum err_code c = push_now(s, sandbox_id, deadline_ns, a, reterr);
+    (void)pthread_mutex_lock(&s->config->mu);
+    *pushing = false;
+    (void)pthread_cond_broadcast(&s->config->done);
+    (void)pthread_mutex_unlock(&s->config->mu);
     return c;
 }
 
@@ -372,7 +394,8 @@ void config_on_connected(const struct services *s, struct str sandbox_id,
     enum err_code c = record_by_id(s->store, sandbox_id, &a, &sandbox, &err);
     if (c == ERR_OK)
         c = config_of(s, sandbox, &a, &m, &err);
-    if (c == ERR_OK && hello->config_revision == m->config_revision && hello->policy_version == m->version) {
+    if (c == ERR_OK && m && hello->config_revision == m->config_revision &&
+        hello->policy_version == m->version) {
         const struct push_result as_if = {.policy_version = m->version};
         c = settle(s, sandbox, m, &as_if, &a, &err);
     } else if (c == ERR_OK) {

@@ -114,7 +114,7 @@ static void test_replace(void)
     tap_ok(is("one", 1, "superseded") && is("one", 2, "loaded"),
            "it is loaded, and the one before superseded");
     const V1(SandboxPolicyRevision) *v = status("one", 2, &active);
-    tap_ok(v && active == 2 && v->loaded_at_ms > 0 && v->policy->n_network_policies == 2 &&
+    tap_ok(r && v && active == 2 && v->loaded_at_ms > 0 && v->policy->n_network_policies == 2 &&
                strcmp(v->policy_hash, r->policy_hash) == 0,
            "the sandbox's record says so, too");
     r = replace("one", MORE);

@@ -3,7 +3,7 @@
 #include "gateway/caller.h"
 #include "gateway/records.h"
 #include "gateway/services.h"
-#include "gateway/watch.h"
+#include "gateway/watch_internal.h"
 #include "gateway/workspace.h"
 #include "rpc/wire.h"
 
@@ -15,9 +15,9 @@ enum { BATCH_BYTES = 1 * MIB, RECORD_ARENA_MAX = 16 * MIB };
 
 // One call. The first batch waits until a worker has seen that there is such a sandbox.
 struct pusher {
+    struct watch_call call; // first
     struct rpc_request *r;
     const struct services *services;
-    uv_loop_t *loop;
     uv_work_t work;
     char id[TOKENS_ID_MAX + 1];
     bool checking, closed, ended;
@@ -35,6 +35,7 @@ static void pusher_free(struct pusher *x)
 
 static void let_go(struct pusher *x)
 {
+    watch_call_remove(&x->call);
     x->closed = true;
     if (!x->checking)
         pusher_free(x);
@@ -44,6 +45,11 @@ static void fail(struct pusher *x, const struct err *e)
 {
     rpc_request_finish_err(x->r, e);
     let_go(x);
+}
+
+static void on_ending(struct watch_call *c, const struct err *why)
+{
+    fail((struct pusher *)(void *)c, why);
 }
 
 static void finish(struct pusher *x)
@@ -114,7 +120,7 @@ static void begin(struct pusher *x, const Batch *m)
     if (c == ERR_OK)
         c = wire_pack(&m->base, &x->first, &err);
     x->work.data = x;
-    if (c == ERR_OK && uv_queue_work(x->loop, &x->work, on_check, after_check) != 0)
+    if (c == ERR_OK && uv_queue_work(x->services->watch->loop, &x->work, on_check, after_check) != 0)
         c = err_set(&err, ERR_UNAVAILABLE, "the server has too much to do; try again");
     if (c == ERR_OK)
         x->checking = true;
@@ -159,15 +165,16 @@ void method_push_sandbox_logs(struct rpc_request *r)
     static const struct rpc_stream_ops ops = {.message = on_message, .end = on_end, .closed = on_closed};
     const struct services *s = rpc_request_ctx(r);
     struct pusher *x = calloc(1, sizeof(*x));
-    if (!x) {
+    if (!x || !watch_call_add(s->watch, &x->call)) {
         struct err err = {};
-        err_fill(&err, ERR_LIMIT, "no memory for a stream of logs");
+        err_fill(&err, ERR_UNAVAILABLE, x ? "the gateway is ending" : "no memory for a stream of logs");
         rpc_request_finish_err(r, &err);
+        free(x);
         return;
     }
+    x->call.end = on_ending;
     x->r = rpc_request_ref(r);
     x->services = s;
-    x->loop = watch_loop(s->watch);
     buf_init(&x->first, BATCH_BYTES);
     rpc_request_begin(r, &ops, x);
     rpc_request_want(r, 1);

@@ -87,7 +87,8 @@ static void test_push(void)
            "of each the first hundred lines are kept, of one without an id none");
     tap_ok(g && strcmp(g->logs[0]->source, "sandbox") == 0 && strcmp(g->logs[0]->sandbox_id, "l-1") == 0,
            "whose they are is not what they say");
-    tap_ok(get("l-2", 0, 0, "")->n_logs == 0, "and no other sandbox has them");
+    g = get("l-2", 0, 0, "");
+    tap_ok(g && g->n_logs == 0, "and no other sandbox has them");
 }
 
 static void test_refusals(void)

@@ -107,6 +107,7 @@ static void on_signal(uv_signal_t *handle, int signum)
     }
     g->draining = true;
     sessions_stop(g->services.sessions); // they would not end by themselves
+    watch_stop(g->services.watch);       // ditto
     log_info(g->log, "gateway.drain", LOG_I64("signal", signum),
              LOG_U64("connections", rpc_server_conns(g->server)));
     (void)uv_timer_start(&g->drain, on_drain_end, DRAIN_MS, 0); // fails only for want of a callback
@@ -171,6 +172,12 @@ static enum err_code prepare_sandboxes(struct gateway *g, const struct args *a, 
     return r;
 }
 
+static void on_connected(void *ctx, struct str sandbox_id, const Openshell__V1__SupervisorHello *hello)
+{
+    const struct gateway *g = ctx;
+    config_on_connected(&g->services, sandbox_id, hello);
+}
+
 // What survives this process: the folder, which no other gateway may use meanwhile, the store in it, and the
 // key of the supervisors' tokens.
 static enum err_code open_state(struct gateway *g, const struct args *a, struct err *reterr)
@@ -187,12 +194,23 @@ static enum err_code open_state(struct gateway *g, const struct args *a, struct 
         r = state_path(&g->state, "jwt", path, reterr);
     if (r == ERR_OK)
         r = tokens_open(path, STR(GATEWAY_ID), TOKEN_TTL_S, &g->services.tokens, reterr);
-    const struct sessions_ops ops = {};
+    const struct sessions_ops ops = {.connected = on_connected, .ctx = g};
     if (r == ERR_OK)
         r = sessions_new(&ops, &g->services.sessions, reterr);
     if (r == ERR_OK)
         sessions_attach(g->services.sessions, g->server, &g->loop);
     return r;
+}
+
+static bool has_session(void *ctx, struct str sandbox_id)
+{
+    return sessions_has(ctx, sandbox_id);
+}
+
+static enum err_code push_config(void *ctx, struct str sandbox_id, Openshell__V1__ConfigPush *push,
+                                 int64_t deadline_ns, struct push_result *ret, struct err *reterr)
+{
+    return sessions_push(ctx, sandbox_id, push, deadline_ns, ret, reterr);
 }
 
 // What sandboxes run under, and who watches them.
@@ -207,7 +225,8 @@ static enum err_code open_config(struct gateway *g, struct err *reterr)
     if (r != ERR_OK)
         return r;
     watch_attach(g->services.watch, g->server, &g->loop);
-    return config_new(NULL, &g->services.config, reterr);
+    const struct config_ops ops = {has_session, push_config, g->services.sessions};
+    return config_new(&ops, &g->services.config, reterr);
 }
 
 // Credentials, and the kinds of providers that have them.

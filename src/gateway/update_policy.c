@@ -71,7 +71,7 @@ static enum err_code candidate(struct update *u, struct attempt *t)
         c = config_check_policy(u->req->policy, u->a, &t->next, u->err);
     } else {
         c = base_of(u, t, &base);
-        if (c == ERR_OK)
+        if (c == ERR_OK && base)
             c = update_merge(base, u->req->merge_operations, u->req->n_merge_operations, u->a, &t->next,
                              u->err);
         if (c == ERR_OK)

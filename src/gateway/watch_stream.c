@@ -54,6 +54,7 @@ static void watcher_free(struct watcher *x)
 
 static void let_go(struct watcher *x)
 {
+    watch_call_remove(&x->call);
     x->closed = true;
     if (!x->reading)
         watcher_free(x);
@@ -75,6 +76,11 @@ static void end_err(struct watcher *x, const struct err *e)
 {
     rpc_request_finish_err(x->r, e);
     let_go(x);
+}
+
+static void on_ending(struct watch_call *c, const struct err *why)
+{
+    end_err((struct watcher *)(void *)c, why);
 }
 
 // ---- the record
@@ -306,9 +312,7 @@ static void serve(struct watcher *x)
     } else if (t.over && !x->req->follow_status) {
         rpc_status_set(&st, RPC_CANCELLED, "stream closed");
         end(x, &st);
-    } else if (t.over) {
-        end_ok(x);
-    } else if (!x->req->follow_status && !x->req->follow_logs && !x->req->follow_events) {
+    } else if (t.over || (!x->req->follow_status && !x->req->follow_logs && !x->req->follow_events)) {
         end_ok(x); // nothing will ever come
     } else if (t.changed && x->req->follow_status) {
         read_record(x);
@@ -396,12 +400,14 @@ void method_watch_sandbox(struct rpc_request *r)
                                               .closed = on_closed};
     const struct services *s = rpc_request_ctx(r);
     struct watcher *x = calloc(1, sizeof(*x));
-    if (!x) {
+    if (!x || !watch_call_add(s->watch, &x->call)) {
         struct err err = {};
-        err_fill(&err, ERR_LIMIT, "no memory for a watcher");
+        err_fill(&err, ERR_UNAVAILABLE, x ? "the gateway is ending" : "no memory for a watcher");
         rpc_request_finish_err(r, &err);
+        free(x);
         return;
     }
+    x->call.end = on_ending;
     x->w = s->watch;
     x->r = rpc_request_ref(r);
     x->services = s;

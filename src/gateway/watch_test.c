@@ -247,7 +247,8 @@ static void test_slow(void)
         if (i % 64 == 0 && !harness_call(&h, RPC_OPEN_SHELL_HEALTH, &health.base)) // the loop keeps up
             tap_note("%s", h.err.msg);
     }
-    unsigned got = 0, lost = 0;
+    unsigned got = 0;
+    uint64_t lost = 0;
     const Event *e;
     bool in_order = true;
     while ((e = view_next(&v))) {
@@ -255,11 +256,12 @@ static void test_slow(void)
         (void)snprintf(want, sizeof(want), "line %u", got++);
         in_order = in_order && strcmp(e->log->message, want) == 0;
     }
-    (void)sscanf(v.err.msg, "watch stream lagged; dropped %u messages", &lost);
+    struct str words = str_of(v.err.msg), number = {};
+    if (str_skip(&words, STR("watch stream lagged; dropped ")) && str_split(&words, ' ', &number))
+        (void)!str_u64(number, MANY, &lost);
     tap_ok(!v.end && rpc_client_status(v.client)->code == RPC_RESOURCE_EXHAUSTED && in_order &&
-               sscanf(v.err.msg, "watch stream lagged; dropped %u messages", &lost) == 1 &&
                got + lost == MANY,
-           "is told how many it has missed: %u came, %u were lost", got, lost);
+           "is told how many it has missed: %u came, %llu were lost", got, (unsigned long long)lost);
     view_end(&v);
 }
 
@@ -328,6 +330,27 @@ static void test_leaving(void)
     }
     V1(HealthRequest) health = OPENSHELL__V1__HEALTH_REQUEST__INIT;
     tap_ok(harness_call(&h, RPC_OPEN_SHELL_HEALTH, &health.base) != NULL, "watchers may leave at any moment");
+}
+
+static void stop_watching(void *arg)
+{
+    watch_stop(arg);
+}
+
+static void test_ending(void)
+{
+    struct viewer v;
+    V1(WatchSandboxRequest) m = request("w-1");
+    m.follow_status = true;
+    view_begin(&v, &m);
+    (void)view_next(&v);
+    harness_must(rpc_server_post(h.server, stop_watching, h.services.watch, &h.err), &h.err);
+    tap_ok(view_code(&v) == RPC_UNAVAILABLE && strcmp(v.err.msg, "the gateway is ending") == 0,
+           "a gateway that ends says so to watchers");
+    view_end(&v);
+    view_begin(&v, &m);
+    tap_ok(view_code(&v) == RPC_UNAVAILABLE, "and begins no more");
+    view_end(&v);
 }
 
 // ---- rings and files
@@ -451,6 +474,7 @@ int main(void)
     test_slow_status();
     test_gone();
     test_leaving();
+    test_ending();
     test_ring();
     test_files();
     harness_stop(&h);
