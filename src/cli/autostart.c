@@ -100,11 +100,12 @@ static enum err_code has_ended(const char *program, const struct autostart *a, o
     ssize_t n = 0;
     if (fd_open(a->log, O_RDONLY, 0, &fd, &ignored) == ERR_OK)
         n = pread(fd, tail, LOG_TAIL, from);
-    struct str rest = str_trim((struct str){tail, n > 0 ? (size_t)n : 0}), line, all = rest;
+    struct str rest = str_trim((struct str){tail, n > 0 ? (size_t)n : 0}), line = {};
+    char last[200] = "";
     while (str_line(&rest, &line))
-        all = line.n > 0 ? line : all;
-    return err_set(reterr, ERR_UNAVAILABLE, "%s ended at once: %.*s", program,
-                   (int)(all.n < 200 ? all.n : 200), all.n ? all.p : "");
+        if (line.n > 0)
+            (void)snprintf(last, sizeof(last), "%.*s", line.n < sizeof(last) ? (int)line.n : 199, line.p);
+    return err_set(reterr, ERR_UNAVAILABLE, "%s ended at once: %s", program, last);
 }
 
 static enum err_code wait_for(const char *program, pid_t pid, const struct autostart *a, off_t from,

@@ -64,9 +64,11 @@ static int fill(struct cli *cli, const struct args *a, struct registered *g, str
         return report(cli, err.msg, "that is no gateway's endpoint");
     bool here = is_loopback(ep);
     const char *own = ep->kind == RPC_ENDPOINT_UNIX ? GATEWAY_LOCAL : here ? "openshell" : ep->host;
-    if (!str_cstr(str_of(name ? name : own), g->name, sizeof(g->name)) || !registry_is_name(g->name))
+    if (!name)
+        name = own;
+    if (!str_cstr(str_of(name), g->name, sizeof(g->name)) || !registry_is_name(&g->name[0]))
         return report(cli, "a name is one folder's: without '/', and not '.' or '..'",
-                      "'%s' is no gateway's name", name ? name : own);
+                      "'%s' is no gateway's name", name);
     if (remote && !str_cstr(str_of(remote), g->remote_host, sizeof(g->remote_host)))
         return report(cli, NULL, "--remote is longer than %zu bytes", sizeof(g->remote_host) - 1);
     static const char *const auths[] = {[RPC_ENDPOINT_UNIX] = "unix_socket",

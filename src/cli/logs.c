@@ -60,7 +60,7 @@ static void print_line(struct buf *out, const Openshell__V1__SandboxLogLine *lin
     buf_addf(out, "] ");
     term_name(out, line->message);
     if (line->n_fields > 0)
-        qsort(line->fields, line->n_fields, sizeof(*line->fields), by_key);
+        qsort(line->fields, line->n_fields, sizeof(void *), by_key);
     for (size_t i = 0; i < line->n_fields; i++) {
         buf_addc(out, ' ');
         term_name(out, line->fields[i]->key);

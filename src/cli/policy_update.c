@@ -269,6 +269,7 @@ static enum err_code allow_out(const struct merge_op *op, struct arena *a,
     enum err_code r = out->host ? rules_to_wire(op, a, &ep, reterr) : arena_limit(a, "the changes", reterr);
     if (r != ERR_OK)
         return r;
+    assert(ep);
     out->rules = ep->rules;
     out->n_rules = ep->n_rules;
     return ERR_OK;
@@ -284,6 +285,7 @@ static enum err_code deny_out(const struct merge_op *op, struct arena *a,
     enum err_code r = out->host ? rules_to_wire(op, a, &ep, reterr) : arena_limit(a, "the changes", reterr);
     if (r != ERR_OK)
         return r;
+    assert(ep);
     out->deny_rules = ep->deny_rules;
     out->n_deny_rules = ep->n_deny_rules;
     return ERR_OK;

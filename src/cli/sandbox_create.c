@@ -276,6 +276,7 @@ static int settle(struct cli *cli, struct gateway *g, const struct args *a, cons
 {
     bool structured = show_is_structured(a, &create_opts[OPT_OUTPUT]);
     bool keep = args_count(a, &create_opts[OPT_NO_KEEP]) == 0;
+    assert(s);
     const char *name = s->metadata->name;
     say_created(cli, name, structured);
     if (keep)

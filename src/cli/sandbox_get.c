@@ -65,7 +65,7 @@ static int print_human(struct cli *cli, struct gateway *g, const Openshell__V1__
         buf_addf(&cli->out, "  Exit code: %d\n", (int)s->status->exit_code);
     show_field(cli, "Resource version", version);
     if (meta->n_labels > 0)
-        qsort(meta->labels, meta->n_labels, sizeof(*meta->labels), by_key);
+        qsort(meta->labels, meta->n_labels, sizeof(void *), by_key);
     PRINT_MAP(cli, "Labels", meta->labels, meta->n_labels)
     PRINT_MAP(cli, "Annotations", meta->annotations, meta->n_annotations)
     show_field(cli, "Policy source", sandbox_policy_source(p->config));

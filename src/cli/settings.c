@@ -257,6 +257,7 @@ static int need_key(struct cli *cli, const char *name, const struct key **ret)
 static int parse_value(struct cli *cli, const struct key *key, const char *text,
                        Openshell__Sandbox__V1__SettingValue *ret)
 {
+    assert(key);
     if (!key->values) {
         ret->value_case = OPENSHELL__SANDBOX__V1__SETTING_VALUE__VALUE_BOOL_VALUE;
         return parse_bool(str_of(text), &ret->bool_value)
@@ -321,6 +322,7 @@ static int set_run(struct cli *cli, const struct args *a)
                     &req, &g, &out);
     if (status != 0)
         return status;
+    assert(out);
     value_text(&value, shown);
     unsigned long long revision = out->settings_revision;
     if (global)
@@ -360,6 +362,7 @@ static int delete_run(struct cli *cli, const struct args *a)
                     &out);
     if (status != 0)
         return status;
+    assert(out);
     unsigned long long revision = out->settings_revision;
     if (global && out->deleted)
         show_out(cli, SHOW_DONE, "Deleted global setting %s (revision %llu)", name, revision);
