@@ -11,12 +11,12 @@ void help_usage(const struct command *const *path, size_t depth, struct buf *out
     const struct command *cmd = path[depth - 1];
     for (size_t i = 0; i < depth; i++)
         buf_addf(out, "%s%s", i > 0 ? " " : "", path[i]->name);
-    if (cmd->subs_n > 0) {
+    if (cmd->subs_n > 0 && !cmd->run) {
         buf_addf(out, "%s", depth == 1 ? " <command> <subcommand> [flags]" : " <command> [flags]");
         return;
     }
     char name[ARGS_NAME_MAX];
-    buf_addf(out, " [OPTIONS]");
+    buf_addf(out, cmd->subs_n > 0 ? " [OPTIONS] [<command>]" : " [OPTIONS]");
     for (size_t i = 0; i < cmd->opts_n; i++) {
         args_opt_name(&cmd->opts[i], name);
         if (cmd->opts[i].required)

@@ -40,9 +40,47 @@ static enum err_code identify_token(const struct tokens *tokens, struct str valu
     return ERR_OK;
 }
 
-enum err_code caller_identify(const struct tokens *tokens, const struct rpc_peer *peer,
-                              const struct rpc_meta *meta, uid_t own, struct caller *ret,
-                              enum rpc_code *ret_code, struct err *reterr)
+static void add_role(struct caller *c, const char *role)
+{
+    (void)snprintf(c->roles[c->roles_n++], CALLER_NAME_SIZE, "%s", role);
+}
+
+static enum err_code identify_cert(const struct tls_subject *subject, struct caller *ret,
+                                   enum rpc_code *ret_code, struct err *reterr)
+{
+    struct caller c = {.kind = CALLER_USER, .uid = (uid_t)-1, .provider = "mtls"};
+    if (!subject->cn[0]) // else all who have none would be one user
+        return deny(RPC_UNAUTHENTICATED, "the client certificate has no common name", ret_code, reterr);
+    (void)snprintf(c.subject, sizeof(c.subject), "%s", subject->cn);
+    (void)snprintf(c.name, sizeof(c.name), "%s", subject->cn);
+    for (size_t i = 0; i < subject->units_n; i++)
+        add_role(&c, subject->units[i]);
+    *ret = c;
+    return ERR_OK;
+}
+
+static enum err_code identify_remote(const struct caller_rules *rules, const struct rpc_peer *peer,
+                                     struct caller *ret, enum rpc_code *ret_code, struct err *reterr)
+{
+    if (rules && rules->certificates && peer->has_cert)
+        return identify_cert(&peer->cert, ret, ret_code, reterr);
+    if (!rules || !rules->unauthenticated)
+        return deny(RPC_UNAUTHENTICATED,
+                    rules && rules->certificates ? "missing client certificate"
+                                                 : "missing authorization header",
+                    ret_code, reterr);
+    struct caller c = {.kind = CALLER_USER, .uid = (uid_t)-1, .provider = "local_dev", .all_scopes = true};
+    (void)snprintf(c.subject, sizeof(c.subject), "unauthenticated-local-dev");
+    (void)snprintf(c.name, sizeof(c.name), "Unauthenticated Local Dev");
+    add_role(&c, "openshell-user");
+    add_role(&c, "openshell-admin");
+    *ret = c;
+    return ERR_OK;
+}
+
+enum err_code caller_identify(const struct tokens *tokens, const struct caller_rules *rules,
+                              const struct rpc_peer *peer, const struct rpc_meta *meta, uid_t own,
+                              struct caller *ret, enum rpc_code *ret_code, struct err *reterr)
 {
     unsigned n = 0;
     struct str value = find_token(meta, &n);
@@ -51,7 +89,7 @@ enum err_code caller_identify(const struct tokens *tokens, const struct rpc_peer
     if (n == 1)
         return identify_token(tokens, value, ret, ret_code, reterr);
     if (!peer->local)
-        return deny(RPC_UNAUTHENTICATED, "missing authorization header", ret_code, reterr);
+        return identify_remote(rules, peer, ret, ret_code, reterr);
     if (peer->uid != own) {
         *ret_code = RPC_PERMISSION_DENIED;
         return err_set(reterr, ERR_DENIED, "this gateway serves uid %u, and the caller is uid %u",
@@ -62,8 +100,13 @@ enum err_code caller_identify(const struct tokens *tokens, const struct rpc_peer
             RPC_UNAUTHENTICATED,
             "missing authorization header: a process in another pid namespace is not taken for the user",
             ret_code, reterr);
-    *ret = (struct caller){.kind = CALLER_USER, .uid = peer->uid};
+    *ret = (struct caller){.kind = CALLER_USER,
+                           .uid = peer->uid,
+                           .provider = "unix_socket",
+                           .all_scopes = true};
     (void)snprintf(ret->subject, sizeof(ret->subject), "uid:%u", (unsigned)peer->uid);
+    add_role(ret, "openshell-user");
+    add_role(ret, "openshell-admin");
     return ERR_OK;
 }
 
@@ -111,8 +154,8 @@ enum err_code caller_admit(struct rpc_request *r, struct err *reterr)
     const struct services *services = rpc_request_ctx(r);
     struct caller who = {};
     enum rpc_code code = RPC_PERMISSION_DENIED;
-    enum err_code c = caller_identify(services->tokens, rpc_request_peer(r), rpc_request_meta(r), geteuid(),
-                                      &who, &code, reterr);
+    enum err_code c = caller_identify(services->tokens, services->callers, rpc_request_peer(r),
+                                      rpc_request_meta(r), geteuid(), &who, &code, reterr);
     if (c == ERR_OK) {
         code = RPC_PERMISSION_DENIED;
         c = caller_gate(rpc_request_method(r), &who, reterr);
@@ -121,7 +164,7 @@ enum err_code caller_admit(struct rpc_request *r, struct err *reterr)
         rpc_request_set_code(r, code);
         return c;
     }
-    if (who.kind == CALLER_USER)
+    if (who.kind == CALLER_USER && who.uid != (uid_t)-1)
         find_name(who.uid, who.name);
     struct caller *kept = malloc(sizeof(*kept));
     if (!kept)

@@ -117,7 +117,7 @@ static void test_callers(const struct tokens *tokens, const char *token)
             enum err_code added = rpc_meta_add(&meta, &a, STR("authorization"), str_of(text), &err);
             assert(added == ERR_OK);
         }
-        enum err_code r = caller_identify(tokens, &callers[i].peer, &meta, OWN, &c, &code, &err);
+        enum err_code r = caller_identify(tokens, NULL, &callers[i].peer, &meta, OWN, &c, &code, &err);
         bool ok = (r == ERR_OK) == (callers[i].code == RPC_OK) && (r == ERR_OK || code == callers[i].code) &&
                   strcmp(err.msg, callers[i].msg) == 0;
         if (r == ERR_OK)
@@ -128,6 +128,76 @@ static void test_callers(const struct tokens *tokens, const char *token)
             ok = ok && r == ERR_DENIED && strcmp(c.sandbox_id, "untouched") == 0;
         if (!tap_ok(ok, "%s", callers[i].rule))
             tap_note("%s: %s: %s", rpc_code_name(code), err.msg, c.subject);
+    }
+}
+
+static const struct {
+    struct caller_rules rules;
+    struct rpc_peer peer;
+    const char *subject, *provider, *msg, *rule;
+    size_t roles;
+} remote[] = {
+    {{.certificates = true},
+     {.tls = true, .has_cert = true, .cert = {.cn = "ann", .units = {"a", "b"}, .units_n = 2}},
+     "ann",
+     "mtls",
+     "",
+     "a certificate's name is the user, its units are the roles",
+     2},
+    {{.certificates = true},
+     {.tls = true, .has_cert = true, .cert = {.cn = "", .units = {"a"}, .units_n = 1}},
+     NULL,
+     NULL,
+     "the client certificate has no common name",
+     "a certificate without a name is nobody",
+     0},
+    {{.certificates = true}, {.tls = true}, NULL, NULL, "missing client certificate", "no certificate", 0},
+    {{.certificates = false},
+     {.tls = true, .has_cert = true, .cert = {.cn = "ann"}},
+     NULL,
+     NULL,
+     "missing authorization header",
+     "a certificate where certificates do not count",
+     0},
+    {{.unauthenticated = true},
+     {},
+     "unauthenticated-local-dev",
+     "local_dev",
+     "",
+     "everybody, where configured",
+     2},
+    {{.certificates = true, .unauthenticated = true},
+     {.tls = true, .has_cert = true, .cert = {.cn = "ann"}},
+     "ann",
+     "mtls",
+     "",
+     "a certificate goes before that",
+     0},
+    {{.certificates = true, .unauthenticated = true},
+     {.local = true, .uid = OWN + 1},
+     NULL,
+     NULL,
+     "this gateway serves uid 1000, and the caller is uid 1001",
+     "on the socket both change nothing",
+     0},
+};
+
+static void test_remote(void)
+{
+    for (size_t i = 0; i < ARRAY_LEN(remote); i++) {
+        const struct rpc_meta none = {};
+        struct caller c = {};
+        struct err err = {};
+        enum rpc_code code = RPC_OK;
+        enum err_code r = caller_identify(NULL, &remote[i].rules, &remote[i].peer, &none, OWN, &c, &code,
+                                          &err);
+        bool ok = remote[i].subject
+                      ? r == ERR_OK && c.kind == CALLER_USER && c.uid == (uid_t)-1 &&
+                            strcmp(c.subject, remote[i].subject) == 0 &&
+                            strcmp(c.provider, remote[i].provider) == 0 && c.roles_n == remote[i].roles
+                      : r == ERR_DENIED && code != RPC_OK && c.subject[0] == '\0';
+        if (!tap_ok(ok && strcmp(err.msg, remote[i].msg) == 0, "%s", remote[i].rule))
+            tap_note("%s %s", c.subject, err.msg);
     }
 }
 
@@ -144,12 +214,12 @@ static void test_other(const struct tokens *tokens, const char *token)
     enum rpc_code code = RPC_OK;
     enum err_code r = rpc_meta_add(&meta, &a, STR("authorization"), str_of(text), &err);
     assert(r == ERR_OK);
-    tap_ok(caller_identify(NULL, &peer, &meta, OWN, &c, &code, &err) == ERR_DENIED &&
+    tap_ok(caller_identify(NULL, NULL, &peer, &meta, OWN, &c, &code, &err) == ERR_DENIED &&
                code == RPC_UNAUTHENTICATED,
            "a gateway without tokens knows none");
     r = rpc_meta_add(&meta, &a, STR("authorization"), STR("Bearer other"), &err);
     assert(r == ERR_OK);
-    tap_ok(caller_identify(tokens, &peer, &meta, OWN, &c, &code, &err) == ERR_DENIED &&
+    tap_ok(caller_identify(tokens, NULL, &peer, &meta, OWN, &c, &code, &err) == ERR_DENIED &&
                strcmp(err.msg, "more than one authorization header") == 0,
            "two tokens are none");
     for (size_t i = 0; i < ARRAY_LEN(gates); i++) {
@@ -188,6 +258,7 @@ int main(void)
                    tokens_mint(tokens, STR("s-1"), 1, &token, &expires_ms, &err) == ERR_OK,
                "a token")) {
         test_callers(tokens, token.p);
+        test_remote();
         test_other(tokens, token.p);
     }
     (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);

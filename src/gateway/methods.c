@@ -67,8 +67,8 @@ static enum err_code do_info(struct rpc_request *r, const ProtobufCMessage *in, 
     return ERR_OK;
 }
 
-// Roles and scopes are what caller_check() grants: without a role policy every user that is served may do
-// everything (reference: gateway 2.2).
+// Without a role policy every user that is served may do everything (reference: gateway 2.2); what is told
+// here is what they came with.
 static enum err_code do_user(struct rpc_request *r, const ProtobufCMessage *in, ProtobufCMessage **ret,
                              struct err *reterr)
 {
@@ -76,20 +76,20 @@ static enum err_code do_user(struct rpc_request *r, const ProtobufCMessage *in, 
     struct arena *a = rpc_request_arena(r);
     const struct caller *c = rpc_request_principal(r);
     Openshell__V1__GetCurrentUserResponse *out = arena_new(a, Openshell__V1__GetCurrentUserResponse);
-    char **roles = arena_newn(a, char *, 2), **scopes = arena_newn(a, char *, 1);
+    char **roles = arena_newn(a, char *, TLS_UNITS_MAX), **scopes = arena_newn(a, char *, 1);
     if (!out || !roles || !scopes)
         return arena_limit(a, "an answer", reterr);
     openshell__v1__get_current_user_response__init(out);
-    out->subject = text(c->subject); // both live as long as the request
+    out->subject = text(c->subject); // they live as long as the request
     out->display_name = text(c->name);
-    roles[0] = text("openshell-user");
-    roles[1] = text("openshell-admin");
+    for (size_t i = 0; i < c->roles_n; i++)
+        roles[i] = text(c->roles[i]);
     out->roles = roles;
-    out->n_roles = 2;
+    out->n_roles = c->roles_n;
     scopes[0] = text("openshell:all");
     out->scopes = scopes;
-    out->n_scopes = 1;
-    out->identity_provider = text("unix_socket");
+    out->n_scopes = c->all_scopes;
+    out->identity_provider = text(c->provider);
     *ret = &out->base;
     return ERR_OK;
 }

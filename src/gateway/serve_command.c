@@ -1,4 +1,4 @@
-// The gateway's process: one loop with the server, and three signals.
+// The gateway's process: one loop with the server, and two signals.
 //
 // SIGTERM or SIGINT: no new connections; calls in flight go on for at most DRAIN_MS, then everything ends. A
 // second signal ends everything at once.
@@ -10,7 +10,9 @@
 #include "base/fd.h"
 #include "cmd/report.h"
 #include "gateway/caller.h"
+#include "gateway/certs.h"
 #include "gateway/commands.h"
+#include "gateway/conf.h"
 #include "gateway/config.h"
 #include "gateway/methods.h"
 #include "gateway/profiles.h"
@@ -23,13 +25,30 @@
 #include "gateway/workspace.h"
 #include "rpc/local.h"
 
-enum { OPT_SOCKET, OPT_STATE, OPT_PROGRAM, OPT_LOG_LEVEL };
-#define GATEWAY_ID "openshell" // reference: gateway 6; both are its defaults
-enum { TOKEN_TTL_S = 0 };      // never: a sandbox that was cut off for long must find back
-#define WORKERS "32"           // ours: threads that may block; libuv makes them with the first call
-enum { DRAIN_MS = 10'000 };    // ours: below what service managers wait before they kill (systemd: 90 s)
+enum {
+    OPT_SOCKET,
+    OPT_STATE,
+    OPT_PROGRAM,
+    OPT_CONFIG,
+    OPT_BIND, // before the ports, which take its address
+    OPT_PORT,
+    OPT_HEALTH,
+    OPT_METRICS,
+    OPT_LOG_LEVEL,
+    OPT_CERT,
+    OPT_KEY,
+    OPT_CLIENT_CA,
+    OPT_NO_TLS,
+    OPT_MTLS,
+    OPT_DRIVERS,
+    OPT_RATE,
+    OPT_RATE_WINDOW,
+};
+#define WORKERS "32"        // ours: threads that may block; libuv makes them with the first call
+enum { DRAIN_MS = 10'000 }; // ours: below what service managers wait before they kill (systemd: 90 s)
 
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
+static const char *const booleans[] = {"true", "false", NULL};
 
 static const struct opt serve_opts[] = {
     [OPT_SOCKET] = {.name = "socket",
@@ -45,17 +64,86 @@ static const struct opt serve_opts[] = {
          .type = OPT_PATH,
          .value = "PATH",
          .help = "The openshell-sandbox to run sandboxes with, instead of the one beside this program"},
+    [OPT_CONFIG] = {.name = "config",
+                    .type = OPT_PATH,
+                    .value = "FILE",
+                    .env = "OPENSHELL_GATEWAY_CONFIG",
+                    .help = "The configuration, instead of the user's own gateway.toml"},
+    [OPT_BIND] = {.name = "bind-address",
+                  .type = OPT_STRING,
+                  .value = "IP",
+                  .env = "OPENSHELL_BIND_ADDRESS",
+                  .help = "Listen on TCP, too, at this address (127.0.0.1 where only --port is given)"},
+    [OPT_PORT] =
+        {.name = "port",
+         .type = OPT_U32,
+         .value = "PORT",
+         .env = "OPENSHELL_SERVER_PORT",
+         .help = "Listen on TCP, too, at this port (17670 where only --bind-address is given); 0 takes "
+                 "a free one"},
+    [OPT_HEALTH] = {.name = "health-port",
+                    .type = OPT_U32,
+                    .value = "PORT",
+                    .env = "OPENSHELL_HEALTH_PORT",
+                    .help = "Serve /healthz and /readyz over plain HTTP at this port; 0 does not"},
+    [OPT_METRICS] = {.name = "metrics-port",
+                     .type = OPT_U32,
+                     .value = "PORT",
+                     .env = "OPENSHELL_METRICS_PORT",
+                     .help = "Serve /metrics over plain HTTP at this port; 0 does not"},
     [OPT_LOG_LEVEL] = {.name = "log-level",
                        .type = OPT_ENUM,
                        .value = "LEVEL",
                        .values = levels,
-                       .def = "info",
                        .env = "OPENSHELL_LOG_LEVEL",
-                       .help = "What to tell on standard error"},
+                       .help = "What to tell on standard error; info where nothing is said"},
+    [OPT_CERT] = {.name = "tls-cert",
+                  .type = OPT_PATH,
+                  .value = "FILE",
+                  .env = "OPENSHELL_TLS_CERT",
+                  .help = "The certificate to show, with those that lead to its CA, as PEM"},
+    [OPT_KEY] = {.name = "tls-key",
+                 .type = OPT_PATH,
+                 .value = "FILE",
+                 .env = "OPENSHELL_TLS_KEY",
+                 .help = "The certificate's key"},
+    [OPT_CLIENT_CA] = {.name = "tls-client-ca",
+                       .type = OPT_PATH,
+                       .value = "FILE",
+                       .env = "OPENSHELL_TLS_CLIENT_CA",
+                       .help = "Ask clients for a certificate of this CA"},
+    [OPT_NO_TLS] = {.name = "disable-tls",
+                    .type = OPT_FLAG,
+                    .env = "OPENSHELL_DISABLE_TLS",
+                    .help = "Speak plain HTTP/2 over TCP"},
+    [OPT_MTLS] =
+        {.name = "enable-mtls-auth",
+         .type = OPT_ENUM,
+         .value = "BOOL",
+         .values = booleans,
+         .env = "OPENSHELL_ENABLE_MTLS_AUTH",
+         .help = "Whether a client certificate says who the user is; true where there is a client CA"},
+    [OPT_DRIVERS] = {.name = "drivers",
+                     .type = OPT_STRING,
+                     .value = "NAME",
+                     .env = "OPENSHELL_DRIVERS",
+                     .help = "What sandboxes run on"},
+    [OPT_RATE] = {.name = "grpc-rate-limit-requests",
+                  .type = OPT_U32,
+                  .value = "N",
+                  .env = "OPENSHELL_GRPC_RATE_LIMIT_REQUESTS",
+                  .help = "Calls that are taken in each window, of all callers together"},
+    [OPT_RATE_WINDOW] = {.name = "grpc-rate-limit-window-seconds",
+                         .type = OPT_U32,
+                         .value = "SECONDS",
+                         .env = "OPENSHELL_GRPC_RATE_LIMIT_WINDOW_SECONDS",
+                         .help = "The length of a window"},
 };
 
 static const struct example serve_examples[] = {
     {"For this user", "openshell-gateway"},
+    {"For other machines, too, with mutual TLS by certificates of one's own",
+     "openshell-gateway generate-certs && openshell-gateway --bind-address 0.0.0.0"},
     {"Elsewhere, and ask it",
      "openshell-gateway --socket /tmp/gw.sock & openshell status --gateway-endpoint unix:///tmp/gw.sock"},
 };
@@ -66,6 +154,9 @@ struct gateway {
     uv_signal_t signals[2];
     uv_timer_t drain;
     struct rpc_server *server;
+    struct conf config;
+    struct caller_rules callers;
+    struct certs *certs;
     struct state state;
     struct log *log;
     bool draining, stopping;
@@ -77,6 +168,7 @@ static void on_stopped(void *ctx)
     for (size_t i = 0; i < ARRAY_LEN(g->signals); i++)
         uv_close((uv_handle_t *)&g->signals[i], NULL);
     uv_close((uv_handle_t *)&g->drain, NULL);
+    certs_close(TAKE(g->certs));
     if (g->services.sandboxes)
         sandboxes_kill(g->services.sandboxes);
     sessions_stop(g->services.sessions);
@@ -142,6 +234,59 @@ static enum err_code prepare(struct gateway *g, const char *path, struct err *re
     return r;
 }
 
+static enum err_code listen_tcp(struct gateway *g, struct err *reterr)
+{
+    const struct conf *c = &g->config;
+    uint16_t port = 0;
+    if (c->health.set || c->metrics.set || c->rate_requests > 0)
+        return err_set(reterr, ERR_UNSUPPORTED, "health, metrics and rate limits are not built yet");
+    if (!conf_has_tcp(c))
+        return ERR_OK;
+    g->callers = (struct caller_rules){.certificates = c->mtls_auth == CONF_ON,
+                                       .unauthenticated = c->allow_unauthenticated};
+    g->services.callers = &g->callers;
+    bool tls = conf_has_tls(c);
+    enum err_code r = tls ? certs_open(c, &g->loop, g->server, g->log, &g->certs, reterr) : ERR_OK;
+    if (r == ERR_OK)
+        r = tls ? rpc_server_listen_tls(g->server, c->bind.ip, c->bind.port, &port, reterr)
+                : rpc_server_listen_tcp(g->server, c->bind.ip, c->bind.port, &port, reterr);
+    if (r != ERR_OK)
+        return r;
+    log_info(g->log, "gateway.listening", LOG_WORD("address", str_of(c->bind.ip)), LOG_U64("port", port),
+             LOG_BOOL("tls", tls), LOG_BOOL("client_certificates", tls && c->client_ca[0]));
+    if (!tls)
+        log_warning(g->log, "gateway.no-tls", LOG_STR("what", STR("whoever can listen in reads all of it")));
+    if (c->allow_unauthenticated)
+        log_warning(g->log, "gateway.no-authentication",
+                    LOG_STR("what", STR("whoever can connect over TCP is a user, and an administrator")));
+    return ERR_OK;
+}
+
+// The file, then variables and options, which the parser of the command line has brought into one.
+static enum err_code read_config(struct conf *c, const struct args *a, struct err *reterr)
+{
+    char place[CONF_PATH_SIZE];
+    const char *given = args_value(a, &serve_opts[OPT_CONFIG]);
+    conf_init(c);
+    enum err_code r = conf_refuse_env(reterr);
+    if (r == ERR_OK && given) {
+        r = conf_read(c, given, reterr);
+    } else if (r == ERR_OK && conf_place(place)) {
+        r = conf_read(c, place, reterr);
+        if (r == ERR_NOT_FOUND)
+            r = ERR_OK; // nobody has to have one
+    }
+    for (size_t i = 0; r == ERR_OK && i < ARRAY_LEN(serve_opts); i++) {
+        const struct opt *o = &serve_opts[i];
+        const char *value = args_value(a, o);
+        if (o->type == OPT_FLAG && args_count(a, o) > 0)
+            value = "true";
+        if (value && conf_set(c, str_of(o->name), str_of(value), reterr) != ERR_OK)
+            r = err_wrap(reterr, ERR_INVALID, "--%s", o->name);
+    }
+    return r == ERR_OK ? conf_finish(c, reterr) : r;
+}
+
 // openshell-sandbox: what was named, else the one beside this program, if there is one.
 static bool find_program(const struct args *a, char dst[static SANDBOX_DIR_SIZE])
 {
@@ -193,7 +338,8 @@ static enum err_code open_state(struct gateway *g, const struct args *a, struct 
     if (r == ERR_OK)
         r = state_path(&g->state, "jwt", path, reterr);
     if (r == ERR_OK)
-        r = tokens_open(path, STR(GATEWAY_ID), TOKEN_TTL_S, &g->services.tokens, reterr);
+        r = tokens_open(path, str_of(g->config.gateway_id), g->config.token_ttl_s, &g->services.tokens,
+                        reterr);
     const struct sessions_ops ops = {.connected = on_connected, .ctx = g};
     if (r == ERR_OK)
         r = sessions_new(&ops, &g->services.sessions, reterr);
@@ -254,11 +400,13 @@ static int serve_run(struct cli *cli, const struct args *a)
         r = err_set(&err, ERR_INVALID, "the path of a socket has 1 to %d bytes", LOCAL_PATH_SIZE - 1);
     if (r != ERR_OK)
         return report(cli, err.msg, "no place for the socket; name one with --socket PATH");
-    (void)log_level_parse(str_of(args_value(a, &serve_opts[OPT_LOG_LEVEL])), &cli->log.level); // an enum's
-    cli->log.time = true;
     (void)setenv("UV_THREADPOOL_SIZE", WORKERS,
                  0);         // without: four, and a push keeps one for as long as it waits
     static struct gateway g; // libuv's handles are in it, and a failure leaves them to the process's end
+    if (read_config(&g.config, a, &err) != ERR_OK)
+        return report(cli, err.msg, "the configuration is not good");
+    cli->log.level = g.config.log_level;
+    cli->log.time = true;
     g.log = g.services.log = &cli->log;
     if (local_make_dir(path, env.uid, &err) != ERR_OK || prepare(&g, path, &err) != ERR_OK)
         return report(cli, err.msg, "cannot listen on %s", path);
@@ -270,6 +418,8 @@ static int serve_run(struct cli *cli, const struct args *a)
         return report(cli, err.msg, "cannot keep credentials");
     if (prepare_sandboxes(&g, a, path, &err) != ERR_OK)
         return report(cli, err.msg, "cannot run sandboxes");
+    if (listen_tcp(&g, &err) != ERR_OK)
+        return report(cli, err.msg, "cannot listen on TCP");
     log_info(g.log, "gateway.ready", LOG_STR("socket", str_of(path)),
              LOG_WORD("version", STR(OPENSHELL_VERSION)));
     (void)uv_run(&g.loop, UV_RUN_DEFAULT); // until no handle is left
@@ -284,26 +434,38 @@ static int serve_run(struct cli *cli, const struct args *a)
     secrets_free(g.services.secrets);
     store_free(g.services.store);
     state_done(&g.state);
+    conf_done(&g.config);
     int left = uv_loop_close(&g.loop);
     log_info(g.log, "gateway.end");
     return left == 0 ? 0 : report(cli, uv_strerror(left), "the event loop did not end as it should");
 }
 
+static const struct command *const root_subs[] = {&generate_certs_command};
+
 static const struct command root_command = {
     .name = "openshell-gateway",
     .alias = "",
-    .about = "Serve the OpenShell interface to one user, on a Unix socket",
+    .about = "Serve the OpenShell interface to one user on a Unix socket, and to others over TLS",
     .text =
         "Without --socket it listens on $XDG_RUNTIME_DIR/openshell/gateway.sock, where the openshell "
         "command looks for it; without that variable on /run/openshell/gateway.sock for root, else in "
         "$XDG_STATE_HOME/openshell or ~/.local/state/openshell. Only the user that started it may call "
-        "it.\n\n"
+        "it there.\n\n"
+        "It listens on TCP, too, once an address, a port or TLS is configured. TLS is on unless it is "
+        "disabled: "
+        "certificates are those named, else those that generate-certs made. With a client CA a caller must "
+        "show a "
+        "certificate, and its common name is the user.\n\n"
+        "An option counts more than its variable, that more than the configuration file "
+        "($XDG_CONFIG_HOME/openshell/gateway.toml or ~/.config/openshell/gateway.toml where --config names "
+        "none), that more than the default.\n\n"
         "It runs sandboxes as processes of openshell-sandbox on this machine. They live in its memory: when "
         "it ends, for whatever reason, they end too, and the next one knows nothing of them. Methods that "
         "are not built answer UNIMPLEMENTED with their name.\n\n"
         "SIGTERM ends it when the calls in flight have ended, at the latest after 10 seconds.",
     COMMAND_TABLE(opts, serve_opts),
     COMMAND_TABLE(examples, serve_examples),
+    COMMAND_TABLE(subs, root_subs),
     .run = serve_run,
 };
 

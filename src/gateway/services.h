@@ -13,4 +13,6 @@ struct services {
     struct secrets *secrets;     // gateway/secrets.h: credentials, encrypted at rest
     struct profiles *profiles;   // gateway/profiles.h: kinds of providers
     struct log *log;
+    // gateway/caller.h: users over TCP
+    const struct caller_rules *callers;
 };

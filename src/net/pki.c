@@ -276,24 +276,3 @@ enum err_code pki_covers(struct str cert, const struct str *names, size_t n, siz
     *ret = i;
     return ERR_OK;
 }
-
-// ---- signing tokens
-
-enum err_code pki_signing_key(struct buf *key, struct buf *pub, char kid[static PKI_KID_SIZE], struct err *e)
-{
-    ERR_clear_error();
-    EVP_PKEY *pair = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-    BIO *bio = pair ? BIO_new(BIO_s_mem()) : NULL;
-    unsigned char *der = NULL, sum[EVP_MAX_MD_SIZE];
-    int der_n = pair ? i2d_PUBKEY(pair, &der) : -1;
-    unsigned sum_n = 0;
-    bool ok = bio && der_n > 0 && EVP_Digest(der, (size_t)der_n, sum, &sum_n, EVP_sha256(), NULL) == 1;
-    enum err_code c = take_bio(bio, ok && PEM_write_bio_PUBKEY(bio, pair) == 1, pub, e);
-    if (c == ERR_OK)
-        c = write_key(pair, key, e);
-    for (size_t i = 0; c == ERR_OK && i < PKI_KID_SIZE / 2; i++)
-        (void)snprintf(kid + 2 * i, 3, "%02x", sum[i]);
-    OPENSSL_free(der);
-    EVP_PKEY_free(pair);
-    return c;
-}

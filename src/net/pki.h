@@ -35,9 +35,3 @@ enum err_code pki_issue(const struct pki *ca, const struct pki_leaf *leaf, struc
 // Which of `names` a certificate is not good for; *ret is its index, or n where it is good for all.
 enum err_code pki_covers(struct str cert, const struct str *names, size_t n, size_t *ret, struct err *e)
     __attribute__((nonnull(4, 5)));
-
-// An Ed25519 key for signing tokens: PKCS 8, its public half as SPKI, and the first 16 bytes of the SHA-256
-// of the latter's DER in hex.
-enum { PKI_KID_SIZE = 33 };
-enum err_code pki_signing_key(struct buf *key, struct buf *pub, char kid[static PKI_KID_SIZE],
-                              struct err *e) NONNULL;

@@ -73,18 +73,6 @@ static void test_load(struct pki *ca)
            err.msg);
 }
 
-static void test_signing_key(void)
-{
-    struct err err = {};
-    CLEANUP(buf_done) struct buf key = {.max = 64 * KIB};
-    CLEANUP(buf_done) struct buf pub = {.max = 64 * KIB};
-    char kid[PKI_KID_SIZE] = "";
-    bool ok = pki_signing_key(&key, &pub, kid, &err) == ERR_OK;
-    tap_ok(ok && strlen(kid) == 32 && str_starts(buf_str(&key), STR("-----BEGIN PRIVATE KEY-----\n")) &&
-               str_starts(buf_str(&pub), STR("-----BEGIN PUBLIC KEY-----\n")),
-           "a key for tokens: %s", err.msg);
-}
-
 int main(void)
 {
     struct err err = {};
@@ -94,6 +82,5 @@ int main(void)
     assert(ca);
     test_issue(ca);
     test_load(ca);
-    test_signing_key();
     return tap_done();
 }
