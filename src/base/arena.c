@@ -115,14 +115,26 @@ enum err_code arena_limit(const struct arena *a, const char *what, struct err *r
                    a->max);
 }
 
-void arena_done(struct arena *a)
+static void drop(struct arena *a, bool wipe)
 {
-    if (!a)
-        return;
     for (struct arena_chunk *c = a->chunks, *next; c; c = next) {
         next = c->next;
         UNPOISON(c->data, c->size);
+        if (wipe)
+            explicit_bzero(c->data, c->size);
         free(c);
     }
     *a = (struct arena){.max = a->max};
+}
+
+void arena_done(struct arena *a)
+{
+    if (a)
+        drop(a, false);
+}
+
+void arena_wipe(struct arena *a)
+{
+    if (a)
+        drop(a, true);
 }

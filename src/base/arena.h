@@ -20,6 +20,7 @@ static inline void arena_init(struct arena *a, size_t max)
     *a = (struct arena){.max = max};
 }
 void arena_done(struct arena *a); // NULL and a half-built one are fine
+void arena_wipe(struct arena *a); // the same, for one in which a secret may have come to lie
 
 [[nodiscard]] void *arena_alloc(struct arena *a, size_t size) NONNULL; // size 0 gives a valid pointer
 [[nodiscard]] void *arena_array(struct arena *a, size_t n,

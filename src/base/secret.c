@@ -117,6 +117,21 @@ struct str secret_expose(const struct secret *s)
     return (struct str){s->pages->bytes, s->pages->n};
 }
 
+void secret_buf_init(struct buf *b, size_t max)
+{
+    buf_init(b, max);
+    buf_pad(b, '\0', max);
+    if (!b->full)
+        buf_clear(b);
+}
+
+void secret_buf_done(struct buf *b)
+{
+    if (b && b->p)
+        explicit_bzero(b->p, b->size);
+    buf_done(b);
+}
+
 void secret_wipe(void *p, size_t n)
 {
     explicit_bzero(p, n);

@@ -37,5 +37,11 @@ void secret_done(struct secret *s); // wipes and unmaps; NULL and one that is no
 // review finds each place by a search for it. Must be set.
 [[nodiscard]] struct str secret_expose(const struct secret *s) NONNULL;
 
+// A buf that is born with all its room, so that it never moves and leaves nothing behind, and is wiped when
+// it goes. Without memory for it it is full from the start.
+struct buf;
+void secret_buf_init(struct buf *b, size_t max) NONNULL;
+void secret_buf_done(struct buf *b); // NULL is fine
+
 // Wipes a copy that was on the stack or in a buffer, where the compiler may not leave it out.
 void secret_wipe(void *p, size_t n) NONNULL;

@@ -19,6 +19,7 @@ enum {
 
 struct http1_header {
     struct str name, value; // value without white space around it; names as received
+    bool secret;            // to be sent: keep it out of what outlives the message (RFC 7541 section 7.1.3)
 };
 
 enum http1_form { FORM_ORIGIN, FORM_ABSOLUTE, FORM_AUTHORITY, FORM_ASTERISK }; // RFC 9112 section 3.2

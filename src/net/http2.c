@@ -77,7 +77,10 @@ static void *mem_calloc(size_t n, size_t size, void *user)
 static void mem_free(void *p, void *user)
 {
     struct http2 *h = user;
-    h->memory -= malloc_usable_size(p);
+    size_t n = p ? malloc_usable_size(p) : 0;
+    h->memory -= n;
+    if (n > 0)
+        explicit_bzero(p, n); // it may have been a credential
     free(p);
 }
 
@@ -271,7 +274,8 @@ static size_t fields_nv(const struct http1_header *f, size_t n, nghttp2_nv *nv)
         nv[i] = (nghttp2_nv){.name = (uint8_t *)(uintptr_t)f[i].name.p,
                              .namelen = f[i].name.n,
                              .value = (uint8_t *)(uintptr_t)f[i].value.p,
-                             .valuelen = f[i].value.n};
+                             .valuelen = f[i].value.n,
+                             .flags = f[i].secret ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE};
     }
     return n;
 }
