@@ -19,8 +19,6 @@ static bool protocol_built(struct str protocol)
     return false;
 }
 
-// Rewriting of bodies and WebSocket text is not refused: it replaces placeholders of credentials, and a
-// sandbox without a provider has none.
 enum err_code policy_unbuilt(const struct policy *p, struct err *e)
 {
     if (p->middlewares_n > 0)
@@ -32,6 +30,8 @@ enum err_code policy_unbuilt(const struct policy *p, struct err *e)
             const struct endpoint *ep = &p->entries[i].endpoints[j];
             if (!protocol_built(ep->protocol))
                 return refuse(&p->entries[i], j, "protocol", ep->protocol, e);
+            if (ep->websocket_credential_rewrite)
+                return refuse(&p->entries[i], j, "websocket_credential_rewrite", STR("true"), e);
             if (ep->credential_signing.n > 0)
                 return refuse(&p->entries[i], j, "credential_signing", ep->credential_signing, e);
             if (ep->credential_provider.n > 0)

@@ -63,6 +63,8 @@ static void settings(void)
         "enforced",
         "network_policies.a.endpoints[0]: credential_binding.provider 'gh' is not built yet, so it cannot be "
         "enforced",
+        "network_policies.a.endpoints[0]: websocket_credential_rewrite 'true' is not built yet, so it cannot "
+        "be enforced",
         "network_middlewares.scan: middlewares are not built yet, so it cannot be enforced",
     };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
@@ -74,7 +76,8 @@ static void settings(void)
         ep.credential_signing = i == 0 ? STR("sigv4") : STR("");
         ep.credential_provider = i == 1 ? STR("gh") : STR("");
         p.middlewares = &m;
-        p.middlewares_n = i == 2;
+        ep.websocket_credential_rewrite = i == 2;
+        p.middlewares_n = i == 3;
         if (!tap_ok(policy_unbuilt(&p, &e) == ERR_UNSUPPORTED && strcmp(e.msg, texts[i]) == 0, "%s",
                     texts[i]))
             tap_note("%s", e.msg);

@@ -10,6 +10,7 @@ enum ctl_kind {
                    // CTL_DONE
     CTL_READY,     // from egress: one fd, the CA certificate as PEM
     CTL_DONE,      // from egress and init: code, msg
+    CTL_PROVIDED,  // to egress: value = how many credentials the sandbox has now; not answered
 
     // With init, after it was started with a specification (spec.h):
     CTL_SOCKET, // from init: one fd, a listening socket of kind ctl_socket, for the egress
@@ -46,15 +47,15 @@ enum ctl_socket { CTL_PROXY = 1, CTL_CAPTURED, CTL_DNS };
 
 struct ctl_msg {
     uint32_t kind;
-    uint32_t socket;                     // LISTEN: enum ctl_socket
-    uint64_t generation;                 // START, POLICY; DONE: of the policy now in force
-    uint32_t cut;                        // DONE: connections that the new policy ended
-    uint32_t code;                       // DONE: enum err_code
-    uint32_t json;                       // START: OCSF objects wanted
-    uint32_t quiet;                      // START: only what is more than low in severity is wanted
-    int32_t value;                       // GO, STARTED, FAILED, EXITED, SIGNAL, PORT, DIALED
-    uint32_t command;                    // EXEC and what follows from it; 0: the main process
-    uint32_t timeout_ms;                 // POLICY: how long to wait for refused tunnels to be gone
+    uint32_t socket;     // LISTEN: enum ctl_socket
+    uint64_t generation; // START, POLICY; DONE: of the policy now in force
+    uint32_t cut;        // DONE: connections that the new policy ended
+    uint32_t code;       // DONE: enum err_code
+    uint32_t json;       // START: OCSF objects wanted
+    uint32_t quiet;      // START: only what is more than low in severity is wanted
+    int32_t value;       // PROVIDED, START (ditto), GO, STARTED, FAILED, EXITED, SIGNAL, PORT, DIALED
+    uint32_t command;    // EXEC and what follows from it; 0: the main process
+    uint32_t timeout_ms; // POLICY: how long to wait for refused tunnels to be gone
     char name[64], id[64], hostname[64]; // START: of the sandbox, NUL-terminated
     char msg[400];                       // DONE: NUL-terminated
 };

@@ -96,11 +96,15 @@ static const char *const no_env[] = {NULL}; // neither role takes anything from 
 static enum err_code start_egress(struct launcher *l, int monitor, int events, struct err *e)
 {
     CLEANUP(fd_close) int theirs = -1;
+    CLEANUP(fd_close) int vault = -1;
     enum err_code r = pair(SOCK_SEQPACKET, &l->egress, &theirs, e);
+    if (r == ERR_OK)
+        r = pair(SOCK_SEQPACKET, &l->vault, &vault, e);
     static const char *const argv[] = {"openshell-sandbox", "egress", NULL};
     const int fds[] = {[EGRESS_FD_CONTROL - 3] = theirs,
                        [EGRESS_FD_MONITOR - 3] = monitor,
-                       [EGRESS_FD_EVENTS - 3] = events};
+                       [EGRESS_FD_EVENTS - 3] = events,
+                       [EGRESS_FD_VAULT - 3] = vault};
     const struct ns_spawn s = {.argv = argv, .envp = no_env, .fds = fds, .fds_n = ARRAY_LEN(fds)};
     if (r == ERR_OK)
         r = ns_spawn(&s, &l->egress_child, e);
@@ -117,6 +121,7 @@ static enum err_code start_egress(struct launcher *l, int monitor, int events, s
                         .generation = l->generation,
                         .json = l->json != NULL,
                         .quiet = !l->json && !l->opts->log && !l->opts->verbose && !l->opts->session};
+    m.value = l->opts->credentials ? (int32_t)credentials_count(l->opts->credentials) : 0;
     (void)snprintf(m.name, sizeof(m.name), "%s", l->opts->name);
     (void)snprintf(m.id, sizeof(m.id), "%s", l->opts->id ? l->opts->id : l->opts->name);
     (void)snprintf(m.hostname, sizeof(m.hostname), "%s", l->opts->name);
@@ -403,6 +408,7 @@ static void on_signal(struct launcher *l)
         } else if (l->opts->session) {
             stop(l, sig);
         } else if (sig == SIGHUP && asks_for_reload(l, &s)) {
+            launcher_reread_credentials(l);
             reload_file(l);
         } else if (l->agent == 0) { // nobody to pass it on to yet
             l->ended = true;
@@ -418,7 +424,7 @@ static void on_signal(struct launcher *l)
 // ---- the loop
 // ----------------------------------------------------------------------------------------------------
 
-enum { OWN_POLLS = 7 };
+enum { OWN_POLLS = 8 };
 
 // What was there when polled may have been read since, by a reload that waited for its answer.
 static bool has_message(int fd)
@@ -435,7 +441,8 @@ static enum err_code turn(struct launcher *l, struct err *e)
                                                      {.fd = l->events, .events = POLLIN},
                                                      {.fd = l->reloads, .events = POLLIN},
                                                      {.fd = -1},
-                                                     {.fd = -1}};
+                                                     {.fd = -1},
+                                                     {.fd = l->vault, .events = POLLIN}};
     int64_t deadline_ns = DEADLINE_NEVER;
     size_t more = 0;
     if (l->terminal)
@@ -458,6 +465,8 @@ static enum err_code turn(struct launcher *l, struct err *e)
     enum err_code r = p[2].revents && !l->ended && has_message(l->init) ? from_init(l, e) : ERR_OK;
     if (r == ERR_OK && p[1].revents && !l->ended && has_message(l->egress))
         r = from_egress(l, e);
+    if (r == ERR_OK && p[7].revents && !l->ended)
+        r = launcher_serve_vault(l, e);
     if (r == ERR_OK && p[4].revents && !l->ended)
         reload_accept(l);
     if (l->opts->session && session_is_over(l->opts->session))
@@ -518,6 +527,7 @@ static void clean_up(struct launcher *l)
     fd_close(&l->events);
     fd_close(&l->signals);
     fd_close(&l->reloads);
+    fd_close(&l->vault);
     buf_done(&l->ca);
     eventlog_free(l->log);
     eventlog_free(l->json);
@@ -534,6 +544,7 @@ enum err_code launch(const struct launch_opts *o, struct plan *p, int *ret_statu
                          .events = -1,
                          .signals = watch_signals(),
                          .reloads = -1,
+                         .vault = -1,
                          .guard = -1,
                          .egress_child = {.pidfd = -1},
                          .init_child = {.pidfd = -1},

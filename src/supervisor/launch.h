@@ -8,6 +8,8 @@
 #include "policy/policy.h"
 #include "supervisor/spec.h"
 
+struct credentials;
+
 struct launch_opts {
     const char *policy;      // path, or NULL where there is
     struct str policy_text;  // of a gateway
@@ -17,6 +19,8 @@ struct launch_opts {
     const char *name;                            // of the sandbox, also its host name
     const char *const *argv;                     // of the agent, NULL at the end
     const char *const *env;                      // "NAME=value", NULL at the end
+    struct credentials *credentials;             // of the sandbox, or NULL; borrowed
+    const char *credentials_file;                // read again with the policy, or NULL
     bool tty, verbose;
     uint64_t scratch;
     struct limits_want limits;

@@ -14,6 +14,7 @@
 #include "isolate/users.h"
 #include "net/host.h"
 #include "policy/unbuilt.h"
+#include "supervisor/credentials.h"
 
 enum { CONF_MAX = MIB, SOCKETS_MAX = 4 * MIB, TRUST_MAX = 4 * MIB, ENV_ARENA = 8 * MIB };
 
@@ -267,20 +268,44 @@ static enum err_code list_of(struct arena *a, const char *const *v, struct strs 
     return ERR_OK;
 }
 
+// Placeholders of the credentials, then what --env gives, which wins.
+static enum err_code given_env(const struct launch_opts *o, struct arena *a, const char *const **ret,
+                               struct err *e)
+{
+    struct strs own = {};
+    enum err_code r = o->credentials ? credentials_env(o->credentials, a, &own, e) : ERR_OK;
+    if (r != ERR_OK)
+        return r;
+    size_t n = 0;
+    while (o->env[n])
+        n++;
+    const char **all = arena_newn(a, const char *, own.n + n + 1);
+    if (!all)
+        return arena_limit(a, "the environment", e);
+    for (size_t i = 0; i < own.n; i++)
+        all[i] = own.v[i].p; // NUL-terminated in the arena
+    memcpy(all + own.n, o->env, (n + 1) * sizeof(*all));
+    *ret = all;
+    return ERR_OK;
+}
+
 static enum err_code environment(const struct launch_opts *o, struct plan *p, const struct users *u,
                                  struct err *e)
 {
-    const char *const *host, *const *env;
+    const char *const *host, *const *env, *const *given;
+    enum err_code r = given_env(o, &p->arena, &given, e);
+    if (r != ERR_OK)
+        return r;
     memcpy(&host, &environ, sizeof(host));
     const struct env_spec s = {.host = host,
-                               .given = o->env,
+                               .given = given,
                                .home = STR("/sandbox"),
                                .user = str_of(u->name),
                                .shell = STR("/bin/bash"),
                                .proxy = STR("http://10.200.0.1:3128"),
                                .ca = STR("/etc/openshell-tls/openshell-ca.pem"),
                                .bundle = STR("/etc/openshell-tls/ca-bundle.pem")};
-    enum err_code r = env_build(&s, &p->arena, &env, e);
+    r = env_build(&s, &p->arena, &env, e);
     return r == ERR_OK ? list_of(&p->arena, env, &p->spec.env, e) : r;
 }
 

@@ -1,6 +1,7 @@
 #include "cmd/report.h"
 #include "supervisor/commands.h"
 #include "supervisor/launch_args.h"
+#include "supervisor/credentials.h"
 
 enum {
     OPT_POLICY,
@@ -14,7 +15,8 @@ enum {
     OPT_MEMORY,
     OPT_PIDS,
     OPT_CPUS,
-    OPT_SCRATCH
+    OPT_SCRATCH,
+    OPT_CREDENTIALS
 };
 
 enum {
@@ -63,6 +65,13 @@ static const struct opt run_opts[] = {
     [OPT_PIDS] = LAUNCH_OPT_PIDS,
     [OPT_CPUS] = LAUNCH_OPT_CPUS,
     [OPT_SCRATCH] = LAUNCH_OPT_SCRATCH,
+    [OPT_CREDENTIALS] =
+        {.name = "credentials",
+         .type = OPT_PATH,
+         .value = "FILE",
+         .help = "Credentials that the command may use without ever seeing them: JSON that only its owner "
+                 "may read, described above. The command's variables hold placeholders, which become the "
+                 "values on the way to the endpoints that they are bound to. Read again on SIGHUP"},
 };
 
 static const struct arg run_args[] = {
@@ -108,12 +117,18 @@ static bool env_of(struct cli *cli, const struct args *a, const char **env, stru
     return true;
 }
 
-static int run_with(struct cli *cli, const struct launch_opts *o)
+static int run_with(struct cli *cli, struct launch_opts *o)
 {
     struct plan p;
     struct diags diags;
     struct err err = {};
     int status = EXIT_SETUP;
+    if (o->credentials_file && (credentials_new(&o->credentials, &err) != ERR_OK ||
+                                credentials_set_file(o->credentials, o->credentials_file, &err) != ERR_OK)) {
+        (void)report(cli, err.msg, "the credentials cannot be used");
+        credentials_free(o->credentials);
+        return EXIT_SETUP;
+    }
     enum err_code r = plan_new(o, &p, &diags, &err);
     if (r != ERR_OK) {
         status = launch_plan_failed(cli, o->policy, &p, &diags, &err);
@@ -122,6 +137,7 @@ static int run_with(struct cli *cli, const struct launch_opts *o)
         status = status == 1 ? EXIT_SETUP : status;
     }
     plan_done(&p);
+    credentials_free(o->credentials);
     return status;
 }
 
@@ -141,6 +157,7 @@ static int run_run(struct cli *cli, const struct args *a)
                             .log = args_value(a, &run_opts[OPT_LOG]),
                             .log_json = args_value(a, &run_opts[OPT_LOG_JSON]),
                             .name = args_value(a, &run_opts[OPT_NAME]),
+                            .credentials_file = args_value(a, &run_opts[OPT_CREDENTIALS]),
                             .argv = argv,
                             .env = env,
                             .tty = args_count(a, &run_opts[OPT_TTY]) > 0,
@@ -171,9 +188,12 @@ const struct command run_command = {
             "fail; if one wall is missing, nothing is run.\n\n"
             "Its exit status is passed on (128 and the signal's number where it was killed), and so are "
             "SIGINT, SIGTERM, "
-            "SIGQUIT, SIGUSR1 and SIGUSR2. SIGHUP reads the policy file again. When this process ends, by "
+            "SIGQUIT, SIGUSR1 and SIGUSR2. SIGHUP reads the policy file again, and that of the credentials. "
+            "When this process ends, by "
             "whatever means, "
-            "every process of the sandbox ends.",
+            "every process of the sandbox ends.\n\n"
+            "The file of --credentials names variables and what they stand for. "
+            "docs/credentials.md shows its form. Nobody but its owner may read it.",
     COMMAND_TABLE(args, run_args),
     COMMAND_TABLE(opts, run_opts),
     COMMAND_TABLE(examples, run_examples),

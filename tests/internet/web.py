@@ -1,5 +1,5 @@
 """web.py: echo servers: what was asked comes back as JSON and goes into requests.log, as the server saw it."""
-import http.server, json, pathlib, socket, ssl, threading
+import gzip, http.server, json, pathlib, socket, ssl, threading
 
 LOG = threading.Lock()
 
@@ -26,6 +26,11 @@ class Echo(http.server.BaseHTTPRequestHandler):
         out = json.dumps(seen).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
+        if self.path.startswith("/gzip"):  # whatever was asked for
+            out = gzip.compress(out)
+            self.send_header("Content-Encoding", "gzip")
+        if self.path.startswith("/header"):
+            self.send_header("X-Echo", self.headers.get("authorization", ""))
         self.send_header("Content-Length", str(len(out)))
         self.end_headers()
         if self.command != "HEAD":

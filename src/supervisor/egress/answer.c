@@ -27,8 +27,8 @@ void answer_bare(struct conn *c, struct stream *to, unsigned status)
     send(c, to, &out);
 }
 
-static void json_answer(struct conn *c, struct stream *to, unsigned status, struct str policy,
-                        const struct buf *body)
+void answer_json(struct conn *c, struct stream *to, unsigned status, struct str policy,
+                 const struct buf *body)
 {
     CLEANUP(buf_done) struct buf out;
     buf_init(&out, ANSWER_MAX);
@@ -59,7 +59,7 @@ void answer_denial(struct conn *c, struct stream *to, const struct denial *d)
     CLEANUP(buf_done) struct buf body;
     buf_init(&body, ANSWER_MAX / 2);
     answer_denial_body(d, &body);
-    json_answer(c, to, d->status, STR(""), &body);
+    answer_json(c, to, d->status, STR(""), &body);
 }
 
 static void member_if(struct buf *out, bool *first, const char *key, struct str value)
@@ -118,5 +118,5 @@ void answer_l7(struct conn *c, struct stream *to, const struct snapshot *s,
     CLEANUP(buf_done) struct buf body;
     buf_init(&body, ANSWER_MAX - KIB);
     answer_l7_body(c, r, d, reason, &body);
-    json_answer(c, to, 403, d->entry ? d->entry->name : STR(""), &body);
+    answer_json(c, to, 403, d->entry ? d->entry->name : STR(""), &body);
 }

@@ -94,7 +94,10 @@ static void conn_free(struct conn *c)
     stream_free(c->client);
     if (c->cancel_fd >= 0)
         (void)close(c->cancel_fd);
-    arena_done(&c->arena);
+    if (c->touched)
+        arena_wipe(&c->arena);
+    else
+        arena_done(&c->arena);
     free(c);
 }
 

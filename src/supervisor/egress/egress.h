@@ -8,6 +8,7 @@
 // See docs/internals/egress.md.
 #pragma once
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/arena.h"
 #include "net/dns.h"
@@ -33,6 +34,8 @@ enum {
 enum door { DOOR_PROXY, DOOR_CAPTURED }; // spoken to as a proxy; caught on the way to an address
 
 struct name_map;   // synthetic addresses and the names they stand for (names.h)
+struct injection;  // credentials of one request (inject.h)
+struct vault;      // where they are asked for
 struct event_sink; // where events go (sink.h)
 
 struct egress {
@@ -43,6 +46,8 @@ struct egress {
     pthread_cond_t changed; // conns_n went down, or a connection left a tunnel
 
     struct mon *mon;
+    struct vault *vault;
+    atomic_bool credentials; // the sandbox has some: request bodies are searched for placeholders
     struct resolver *resolver;
     struct tls_ca *ca;
     struct tls_client *tls;
@@ -71,6 +76,7 @@ struct conn {
     struct conn_facts facts; // of the target that is served now; strings in the arena or in host
 
     struct arena arena; // the whole connection
+    bool touched;       // a credential went over it: nothing of it is left behind
     struct identity id;
     char id_error[400]; // nobody could be named: every request is denied with this reason
     char host[HOST_MAX + 1];
@@ -196,7 +202,9 @@ enum { REQUEST_ARENA_MAX = 256 * KIB };
 struct incoming {
     struct http1_head head;
     char path_text[URLPATH_MAX + 1];
-    struct str path; // canonical
+    struct str path;  // canonical, as it is sent
+    struct str shown; // the same for policy and logs: placeholders redacted
+    struct str shown_target;
     struct request_facts facts;
     struct arena arena; // of the query, dropped with the request
 };
@@ -206,6 +214,11 @@ struct incoming {
                                   const struct http1_head *head) NONNULL;
 void report_authority(struct conn *c, const struct target *t,
                       const struct http1_head *head) NONNULL; // it is not
+// A JSON body that is ready; ends the connection.
+void answer_json(struct conn *c, struct stream *to, unsigned status, struct str policy,
+                 const struct buf *body) NONNULL;
+// Copies what the head points to, so that it stays when the reader is filled again. False: no room.
+[[nodiscard]] bool request_keep(struct incoming *in) NONNULL;
 // Fills path and facts from the head. ERR_INVALID: answer 400.
 enum err_code request_facts(const struct conn *c, const struct snapshot *s, struct incoming *in,
                             struct err *e) NONNULL;
@@ -230,6 +243,10 @@ struct http_session {
     bool again;              // the client's connection may carry another request
     struct reader in, out;   // from the client, from the server
     struct http1_head response;
+    struct injection *injected; // borrowed, of the request under way; NULL: none
+    struct str new_body;        // borrowed, where has_new_body: instead of the client's, which was read
+    bool has_new_body;
+    bool marked; // a placeholder was found in a body, which ended the exchange
 };
 void http_serve(struct http_session *h) NONNULL;
 

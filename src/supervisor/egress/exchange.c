@@ -7,8 +7,10 @@
 #include <poll.h>
 
 #include "base/clock.h"
+#include "supervisor/egress/credential.h"
+#include "supervisor/egress/inject.h"
 
-enum { OUT_MAX = HTTP1_HEAD_MAX + 2 * KIB + INBUF_MAX };
+enum { OUT_MAX = HTTP1_HEAD_MAX + 2 * KIB + INBUF_MAX + MASK_WORK_MAX };
 
 static void write_end_to_end(const struct http1_head *h, struct str skip, struct buf *out)
 {
@@ -45,8 +47,11 @@ static void write_host(const struct target *t, bool tls, struct buf *out)
 static void write_request(const struct http_session *h, const struct http1_head *req, struct str path,
                           struct buf *out)
 {
-    CLEANUP(buf_done) struct buf target;
-    buf_init(&target, HTTP1_HEAD_MAX);
+    CLEANUP(secret_buf_done) struct buf target;
+    if (h->injected)
+        secret_buf_init(&target, INJECT_BLOCK);
+    else
+        buf_init(&target, HTTP1_HEAD_MAX);
     buf_add(&target, req->form == FORM_ASTERISK ? STR("*") : path);
     if (req->has_query) {
         buf_addc(&target, '?');
@@ -76,15 +81,25 @@ struct body_relay {
     struct http1_body body;
     bool chunked; // towards `to`
     struct buf *out;
+    struct scan *scan; // of a request, or NULL
+    struct mask *mask; // of a response, or NULL
 };
 
-static void add_content(struct body_relay *b, struct str data)
+static enum err_code add_content(struct body_relay *b, struct str data, bool end, struct err *e)
 {
+    enum err_code r = ERR_OK;
+    if (b->scan)
+        r = scan_feed(b->scan, data, end, &data, e);
+    else if (b->mask)
+        r = mask_feed(b->mask, data, end, &data, e);
+    if (r != ERR_OK || data.n == 0)
+        return r;
     if (b->chunked)
         http1_write_chunk_head(b->out, data.n);
     buf_add(b->out, data);
     if (b->chunked)
         buf_add(b->out, STR("\r\n"));
+    return ERR_OK;
 }
 
 // Moves what was read already into b->out. HTTP1_DONE: the body has ended.
@@ -96,9 +111,11 @@ static enum http1_result take_content(struct body_relay *b, struct err *e)
         b->from->off = b->from->n - in.n;
         if (r == HTTP1_BAD)
             return r;
-        if (data.n > 0)
-            add_content(b, data);
+        if (data.n > 0 && add_content(b, data, false, e) != ERR_OK)
+            return HTTP1_BAD;
         if (r == HTTP1_DONE) {
+            if (add_content(b, STR(""), true, e) != ERR_OK)
+                return HTTP1_BAD;
             if (b->chunked)
                 buf_add(b->out, STR("0\r\n\r\n"));
             return r;
@@ -273,9 +290,10 @@ static enum err_code relay_body(struct http_session *h, struct body_relay *b, st
             continue;
         if (b->body.framing != FRAMING_CLOSE) // never turned into a clean end
             return err_set(e, ERR_UNAVAILABLE, "the server ended in the middle of a body");
+        r = add_content(b, STR(""), true, e);
         if (b->chunked)
-            return stream_write(b->to, STR("0\r\n\r\n"), &w, e);
-        return ERR_OK;
+            buf_add(b->out, STR("0\r\n\r\n"));
+        return r == ERR_OK ? flush(b, &w, e) : r;
     }
 }
 
@@ -317,6 +335,9 @@ static enum err_code final_response(struct http_session *h, const struct http1_h
         h->out.off += used; // the strings of *res stay until the reader is filled again
         if (res->status == 101 || res->status >= 200)
             return ERR_OK;
+        bool hit;
+        if (h->injected && (r = mask_head(h->injected, res, &hit, e)) != ERR_OK)
+            return r;
         CLEANUP(buf_done) struct buf interim;
         buf_init(&interim, OUT_MAX);
         write_response(h, req, head, res, &interim);
@@ -331,26 +352,91 @@ static enum err_code final_response(struct http_session *h, const struct http1_h
     }
 }
 
+// The head, and the body where it was read already. What holds a credential never moves, and is wiped.
+static enum err_code send_whole(struct http_session *h, struct body_relay *up, struct err *e)
+{
+    struct wait w = body_wait(h);
+    enum err_code r = flush(up, &w, e);
+    return r == ERR_OK && h->new_body.n > 0 ? stream_write(h->upstream, h->new_body, &w, e) : r;
+}
+
+static enum err_code send_all(struct http_session *h, const struct http1_head *req, struct body_relay *up,
+                              bool *ret_early, struct err *e)
+{
+    if (h->has_new_body) {
+        enum err_code r = send_whole(h, up, e);
+        http1_body_init(&up->body, FRAMING_NONE, 0);
+        return r;
+    }
+    // A body that is here already was sent without waiting: nobody would be told of it any more.
+    bool wait_continue = req->expect_continue && reader_str(&h->in).n == 0;
+    return send_request(h, up, wait_continue, ret_early, e);
+}
+
+static enum err_code respond(struct http_session *h, const struct http1_head *req, struct buf *out,
+                             struct mask *mask, struct err *e)
+{
+    const struct http1_head *res = &h->response;
+    struct body_relay down = {.from = &h->out,
+                              .to = h->client,
+                              .chunked = framing_for(req, res) == FRAMING_CHUNKED &&
+                                         res->framing != FRAMING_NONE,
+                              .out = out,
+                              .mask = mask};
+    http1_body_init(&down.body, res->framing, res->length);
+    if (res->status == 101) {
+        struct wait w = body_wait(h);
+        h->again = false;
+        enum err_code r = stream_write(h->client, buf_str(out), &w, e);
+        return r == ERR_OK ? relay_upgrade(h, e) : r;
+    }
+    return relay_body(h, &down, e);
+}
+
+// What the server says about itself may hold what it was told.
+static enum err_code look_into(struct http_session *h, bool head, bool *ret_hit, struct err *e)
+{
+    struct http1_head *res = &h->response;
+    *ret_hit = false;
+    if (!h->injected)
+        return ERR_OK;
+    if (res->framing != FRAMING_NONE && !head && mask_is_blind(res))
+        return err_set(
+            e, ERR_UNSUPPORTED,
+            "the server encoded its answer although nobody asked for that, so it cannot be searched "
+            "for the credential");
+    return mask_head(h->injected, res, ret_hit, e);
+}
+
 enum err_code http_exchange(struct http_session *h, const struct http1_head *req, struct str path,
                             unsigned *ret_status, struct err *e)
 {
-    CLEANUP(buf_done) struct buf out;
-    buf_init(&out, OUT_MAX);
+    CLEANUP(secret_buf_done) struct buf out;
+    CLEANUP(mask_done) struct mask mask;
+    CLEANUP(scan_done) struct scan scan;
+    if (h->injected)
+        secret_buf_init(&out, OUT_MAX);
+    else
+        buf_init(&out, OUT_MAX);
+    mask_init(&mask, h->injected);
+    scan_init(&scan);
     const struct http1_head *res = &h->response;
     bool head = str_eq(req->method, STR("HEAD"));
 
     struct body_relay up = {.from = &h->in,
                             .to = h->upstream,
                             .chunked = req->framing == FRAMING_CHUNKED,
-                            .out = &out};
+                            .out = &out,
+                            .scan = atomic_load(&h->c->e->credentials) ? &scan : NULL};
     http1_body_init(&up.body, req->framing, req->length);
     write_request(h, req, path, &out);
-    bool early = false;
-    // A body that is here already was sent without waiting: nobody would be told of it any more.
-    bool wait_continue = req->expect_continue && reader_str(&h->in).n == 0;
-    enum err_code r = send_request(h, &up, wait_continue, &early, e);
+    bool early = false, hit = false;
+    enum err_code r = send_all(h, req, &up, &early, e);
     if (r == ERR_OK)
         r = final_response(h, req, head, &up, early, e);
+    if (r == ERR_OK)
+        r = look_into(h, head, &hit, e);
+    h->marked = scan.found;
     if (r != ERR_OK)
         return r;
 
@@ -360,19 +446,9 @@ enum err_code http_exchange(struct http_session *h, const struct http1_head *req
     *ret_status = res->status;
     buf_clear(&out);
     write_response(h, req, head, res, &out);
-    struct body_relay down = {.from = &h->out,
-                              .to = h->client,
-                              .chunked = framing_for(req, res) == FRAMING_CHUNKED &&
-                                         res->framing != FRAMING_NONE,
-                              .out = &out};
-    http1_body_init(&down.body, res->framing, res->length);
-    if (res->status == 101) {
-        struct wait w = body_wait(h);
-        h->again = false;
-        r = stream_write(h->client, buf_str(&out), &w, e);
-        return r == ERR_OK ? relay_upgrade(h, e) : r;
-    }
-    r = relay_body(h, &down, e);
+    r = respond(h, req, &out, h->injected ? &mask : NULL, e);
+    if (hit || mask.hit)
+        credential_reflected(h->c, h->target);
     if (r == ERR_OK && upstream_again)
         return ERR_OK;
     stream_free(TAKE(h->upstream));

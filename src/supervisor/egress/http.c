@@ -3,6 +3,8 @@
 #include "supervisor/egress/egress.h"
 
 #include "base/clock.h"
+#include "supervisor/egress/credential.h"
+#include "supervisor/egress/inject.h"
 
 enum err_code http_dial(struct http_session *h, struct err *e)
 {
@@ -116,13 +118,13 @@ static void refuse_rules(struct http_session *h, const struct snapshot *s, const
     if (h->once) { // the forward door has the short body (reference 2.5 step 12)
         struct denial deny = {.status = 403, .error = "policy_denied"};
         (void)snprintf(deny.detail, sizeof(deny.detail), "%.*s %s:%u%.*s denied by L7 policy: %.*s",
-                       STR_FMT(in->head.method), h->target->host, h->target->port, STR_FMT(in->path),
+                       STR_FMT(in->head.method), h->target->host, h->target->port, STR_FMT(in->shown),
                        STR_FMT(reason));
         answer_denial(c, h->client, &deny);
     } else {
         struct request_line_facts r = {.method = in->head.method,
-                                       .target = in->head.target,
-                                       .path = in->path};
+                                       .target = in->shown_target,
+                                       .path = in->shown};
         answer_l7(c, h->client, s, &r, d, reason);
     }
 }
@@ -149,7 +151,77 @@ static bool is_quiet(struct http_session *h)
            stream_read(h->upstream, b, sizeof(b), &n, &now, &ignored) == ERR_TIMEOUT;
 }
 
-static void serve_decided(struct http_session *h, const struct incoming *in)
+static void refuse_credential(struct http_session *h, const struct incoming *in, enum err_code why,
+                              struct str text)
+{
+    CLEANUP(buf_done) struct buf body;
+    buf_init(&body, KIB);
+    unsigned status = credential_answer(why, h->once, &body);
+    answer_json(h->c, h->client, status, STR(""), &body);
+    credential_refused(h->c, h->target, in, why, text, status);
+}
+
+// A body that the policy wants rewritten is read to its end first.
+static enum err_code read_body(struct http_session *h, struct incoming *in, struct buf *out, struct err *e)
+{
+    const struct wait w = {.deadline_ns = deadline_in_ms(BODY_IDLE_MS), .cancel_fd = -1};
+    struct http1_head *head = &in->head;
+    struct http1_body body;
+    http1_body_init(&body, head->framing, head->length);
+    if (!request_keep(in))
+        return err_set(e, ERR_LIMIT, "no room for the request");
+    if (head->expect_continue && reader_str(&h->in).n == 0) {
+        enum err_code r = stream_write(h->client, STR("HTTP/1.1 100 Continue\r\n\r\n"), &w, e);
+        if (r != ERR_OK)
+            return r;
+    }
+    for (;;) {
+        struct str rest = reader_str(&h->in), data;
+        enum http1_result r = http1_body_next(&body, &rest, &data, e);
+        h->in.off = h->in.n - rest.n;
+        if (r == HTTP1_BAD)
+            return ERR_INVALID;
+        buf_add(out, data);
+        if (buf_check(out, "a body with placeholders to resolve", e) != ERR_OK)
+            return ERR_LIMIT;
+        if (r == HTTP1_DONE)
+            return ERR_OK;
+        if (data.n > 0)
+            continue;
+        bool end = false;
+        enum err_code code = reader_fill(&h->in, &w, &end, e);
+        if (code != ERR_OK)
+            return code;
+        if (end)
+            return err_set(e, ERR_UNAVAILABLE, "the client ended in the middle of a body");
+    }
+}
+
+// Takes the new body's place for the client's: as long as it says, and nobody is asked to go on.
+static void replace_body(struct http_session *h, struct http1_head *head, struct str body)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < head->headers_n; i++)
+        if (!str_eq_ci(head->headers[i].name, STR("Expect")))
+            head->headers[n++] = head->headers[i];
+    head->headers_n = n;
+    head->expect_continue = false;
+    head->framing = FRAMING_LENGTH;
+    head->length = body.n;
+    h->new_body = body;
+    h->has_new_body = true;
+}
+
+// A placeholder in a body that goes on as it comes: what is out of it already is cut off there.
+static void refuse_marked(struct http_session *h, const struct incoming *in, unsigned status)
+{
+    h->marked = false;
+    if (status == 0)
+        refuse_credential(h, in, ERR_NOT_FOUND, STR("credential placeholder could not be resolved in body"));
+    credential_in_body(h->c, h->target);
+}
+
+static void exchange(struct http_session *h, const struct incoming *in)
 {
     struct err e;
     if (h->upstream && !is_quiet(h))
@@ -161,11 +233,57 @@ static void serve_decided(struct http_session *h, const struct incoming *in)
     unsigned status = 0;
     if (http_exchange(h, &in->head, in->path, &status, &e) != ERR_OK) {
         h->again = false;
-        if (status == 0 && e.code != ERR_DENIED) // nothing went back to the client yet
+        if (h->marked)
+            refuse_marked(h, in, status);
+        else if (status == 0 && e.code != ERR_DENIED) // nothing went back to the client yet
             gateway_error(h, "upstream_failed", str_of(e.msg));
         else
             report_failure(h->c, h->target, "relay ended", str_of(e.msg));
     }
+}
+
+static void exchange_with_body(struct http_session *h, struct incoming *in)
+{
+    struct err e;
+    CLEANUP(buf_done) struct buf body; // of placeholders
+    CLEANUP(secret_buf_done) struct buf made;
+    CLEANUP(injection_freep) struct injection *injected = NULL;
+    buf_init(&body, INJECT_BODY_MAX);
+    secret_buf_init(&made, 2 * INJECT_BODY_MAX);
+    enum err_code r = read_body(h, in, &body, &e);
+    if (r != ERR_OK) {
+        answer_bare(h->c, h->client, r == ERR_LIMIT ? 413 : 400);
+        report_failure(h->c, h->target, "HTTP request body refused", str_of(e.msg));
+        return;
+    }
+    r = credential_inject_body(h->c, h->target, in, buf_str(&body), &made, &injected, &e);
+    if (r != ERR_OK) {
+        refuse_credential(h, in, r, str_of(e.msg));
+        return;
+    }
+    replace_body(h, &in->head, buf_str(&made));
+    h->injected = injected;
+    exchange(h, in);
+    h->has_new_body = false;
+    h->injected = NULL;
+}
+
+static void serve_decided(struct http_session *h, struct incoming *in, const struct snapshot *s)
+{
+    struct err e;
+    CLEANUP(injection_freep) struct injection *injected = NULL;
+    if (credential_body_wanted(h->c, s, in)) {
+        exchange_with_body(h, in);
+        return;
+    }
+    enum err_code r = credential_inject(h->c, h->target, in, &injected, &e);
+    if (r != ERR_OK) {
+        refuse_credential(h, in, r, str_of(e.msg));
+        return;
+    }
+    h->injected = injected;
+    exchange(h, in);
+    h->injected = NULL;
 }
 
 static void serve_request(struct http_session *h, struct incoming *in, const struct snapshot *s)
@@ -190,11 +308,17 @@ static void serve_request(struct http_session *h, struct incoming *in, const str
         report_failure(h->c, h->target, "HTTP request rejected before policy evaluation", str_of(e.msg));
         return;
     }
+    if (in->head.minor == 0 && !in->head.has_host && inject_wanted(&in->head)) { // reference 2.4 step 4b
+        answer_bare(h->c, h->client, 400);
+        report_failure(h->c, h->target, "HTTP request rejected before policy evaluation",
+                       STR("a credential in a request without Host"));
+        return;
+    }
     struct decision d;
     CLEANUP(buf_done) struct buf reason;
     buf_init(&reason, KIB);
     if (request_decide(h->c, h->target, s, in, &d, &reason))
-        serve_decided(h, in);
+        serve_decided(h, in, s);
     else
         refuse_rules(h, s, in, &d, buf_str(&reason));
 }

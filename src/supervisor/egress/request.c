@@ -3,6 +3,7 @@
 #include "supervisor/egress/egress.h"
 
 #include "net/query.h"
+#include "supervisor/placeholder.h"
 
 enum { METHOD_TEXT_MAX = 64 }; // of an overriding method; a longer one is none that a policy names
 
@@ -51,6 +52,30 @@ static enum err_code canonical(const struct conn *c, const struct snapshot *s, s
     return first.code;
 }
 
+static enum err_code redacted(struct arena *a, struct str text, struct str *ret, struct err *e)
+{
+    size_t held, room = 2 * text.n + PLACEHOLDER_REDACTED.n;
+    *ret = text;
+    if (!placeholder_has_mark(text, &held))
+        return ERR_OK;
+    char *out = arena_alloc(a, room);
+    return out && placeholder_redact(text, out, room, ret) ? ERR_OK : arena_limit(a, "the request", e);
+}
+
+bool request_keep(struct incoming *in)
+{
+    struct http1_head *h = &in->head;
+    struct str *const texts[] = {&h->method, &h->target, &h->scheme, &h->authority, &h->path,
+                                 &h->query,  &h->host,   &in->path,  &in->shown,    &in->shown_target};
+    bool ok = true;
+    for (size_t i = 0; ok && i < ARRAY_LEN(texts); i++)
+        ok = arena_dup(&in->arena, *texts[i], texts[i]);
+    for (size_t i = 0; ok && i < h->headers_n; i++)
+        ok = arena_dup(&in->arena, h->headers[i].name, &h->headers[i].name) &&
+             arena_dup(&in->arena, h->headers[i].value, &h->headers[i].value);
+    return ok;
+}
+
 enum err_code request_facts(const struct conn *c, const struct snapshot *s, struct incoming *in,
                             struct err *e)
 {
@@ -69,10 +94,18 @@ enum err_code request_facts(const struct conn *c, const struct snapshot *s, stru
     struct query_pair *pairs = arena_newn(&in->arena, struct query_pair, n);
     if (!pairs)
         return arena_limit(&in->arena, "the query", e);
-    for (size_t i = 0; i < n; i++)
-        pairs[i] = (struct query_pair){items[i].key, items[i].value};
+    for (size_t i = 0; r == ERR_OK && i < n; i++) {
+        pairs[i].key = items[i].key;
+        r = redacted(&in->arena, items[i].value, &pairs[i].value, e);
+    }
+    if (r == ERR_OK)
+        r = redacted(&in->arena, in->path, &in->shown, e);
+    if (r == ERR_OK)
+        r = redacted(&in->arena, in->head.target, &in->shown_target, e);
+    if (r != ERR_OK)
+        return r;
     in->facts = (struct request_facts){.method = in->head.method,
-                                       .path = in->path,
+                                       .path = in->shown,
                                        .query = pairs,
                                        .query_n = n};
     return ERR_OK;
@@ -120,6 +153,6 @@ bool request_decide(struct conn *c, const struct target *t, const struct snapsho
     decide_all(c, s, in, &facts, ret);
     decision_reason(s, &c->facts, &facts, ret, reason);
     bool allowed = ret->verdict != VERDICT_DENY;
-    report_request(c, t, in->head.method, in->path, s, ret, buf_str(reason), allowed ? 0 : 403);
+    report_request(c, t, in->head.method, in->shown, s, ret, buf_str(reason), allowed ? 0 : 403);
     return allowed;
 }

@@ -19,6 +19,7 @@
 #include "supervisor/egress/egress.h"
 #include "supervisor/egress/names.h"
 #include "supervisor/egress/sink.h"
+#include "supervisor/vault.h"
 
 enum {
     LISTENERS_MAX = 8,
@@ -93,6 +94,9 @@ static enum err_code start(struct role *role, struct err *err)
     if (r == ERR_OK)
         r = mon_new(EGRESS_FD_MONITOR, &e->mon, err);
     if (r == ERR_OK)
+        r = vault_new(EGRESS_FD_VAULT, &e->vault, err);
+    atomic_store(&e->credentials, role->start.value > 0);
+    if (r == ERR_OK)
         r = sink_new(EGRESS_FD_EVENTS, role->start.json != 0, role->start.quiet != 0, &host, &e->sink, err);
     return r;
 }
@@ -143,6 +147,10 @@ static bool control(struct role *role)
     struct err err;
     if (ctl_recv(EGRESS_FD_CONTROL, &m, fds, &n, &err) != ERR_OK)
         return false;
+    if (n == 0 && m.kind == CTL_PROVIDED) {
+        atomic_store(&role->e.credentials, m.value > 0);
+        return true;
+    }
     bool ok = n == 1 && (m.kind == CTL_LISTEN || m.kind == CTL_POLICY);
     bool kept = false;
     if (ok && m.kind == CTL_LISTEN)
