@@ -1,6 +1,7 @@
 #include "gateway/methods.h"
 
 #include "gateway/caller.h"
+#include "gateway/inference.h"
 #include "gateway/providers.h"
 #include "gateway/exec.h"
 #include "gateway/relays.h"
@@ -95,6 +96,10 @@ static enum err_code do_user(struct rpc_request *r, const ProtobufCMessage *in, 
 }
 
 const struct rpc_handler gateway_handlers[RPC_METHODS] = {
+    [RPC_INFERENCE_SET_INFERENCE_ROUTE] = {.unary = method_set_inference_route},
+    [RPC_INFERENCE_GET_INFERENCE_ROUTE] = {.unary = method_get_inference_route},
+    [RPC_INFERENCE_DELETE_INFERENCE_ROUTE] = {.unary = method_delete_inference_route},
+    [RPC_INFERENCE_GET_INFERENCE_BUNDLE] = {.unary = method_get_inference_bundle},
     [RPC_OPEN_SHELL_CREATE_PROVIDER] = {.unary = method_create_provider},
     [RPC_OPEN_SHELL_GET_PROVIDER] = {.unary = method_get_provider},
     [RPC_OPEN_SHELL_LIST_PROVIDERS] = {.unary = method_list_providers},
