@@ -24,6 +24,7 @@ METHODS = {
     "ExecSandboxInteractive": ("stream_stream", pb.ExecSandboxInput, pb.ExecSandboxEvent),
     "RefreshSandboxToken": ("unary_unary", pb.RefreshSandboxTokenRequest, pb.RefreshSandboxTokenResponse),
     "IssueSandboxToken": ("unary_unary", pb.IssueSandboxTokenRequest, pb.IssueSandboxTokenResponse),
+    "UpdateConfig": ("unary_unary", pb.UpdateConfigRequest, pb.UpdateConfigResponse),
     "Health": ("unary_unary", pb.HealthRequest, pb.HealthResponse),
     "GetCurrentUser": ("unary_unary", pb.GetCurrentUserRequest, pb.GetCurrentUserResponse),
 }
@@ -185,9 +186,16 @@ class Supervisor:
                     self.closed.put(m.relay_close)
                 elif kind == "config_push":
                     self.pushed.put(m.config_push)
+                    result = self.obey(m.config_push)
+                    if result:
+                        self.session.send(pb.SupervisorMessage(config_result=result))
             self.ended = "OK: "
         except grpc.RpcError as e:
             self.ended = f"{e.code().name}: {e.details()}"
+
+    @staticmethod
+    def obey(push):
+        return pb.ConfigResult(push_id=push.push_id, policy_version=push.config.version)
 
     def claim(self, channel):
         relay = Stream(self.client.RelayStream)
@@ -480,6 +488,38 @@ def try_supersede(gw, sid):
     sup.close()
 
 
+def try_push(gw, sid):
+    user = gw.client()
+    sup = Supervisor(gw, sid)
+
+    def update(path):
+        policy = sb.SandboxPolicy(version=1, network_policies={"p": sb.NetworkPolicyRule(name="p", endpoints=[
+            sb.NetworkEndpoint(host="a.example.com", port=443, path=path)], binaries=[sb.NetworkBinary(path="/usr/bin/curl")])})
+        start = time.monotonic()
+        answer = user.UpdateConfig(pb.UpdateConfigRequest(name=sid[:19].rstrip("-"), policy=policy))
+        return answer.version, time.monotonic() - start
+
+    def latest():
+        push = sup.pushed.get(timeout=WAIT)
+        while not sup.pushed.empty():
+            push = sup.pushed.get()
+        return push
+    one, took = update("")
+    first = latest()
+    ok(first.config.version == one and "p" in first.config.policy.network_policies and took < 2,
+       "a policy that is stored is pushed, and the call returns with the answer", str(took))
+    two, took = update("/x")
+    second = latest()
+    ok(second.config.version == two > one and second.push_id > first.push_id, "each push has its own number")
+    sup.obey = lambda push: pb.ConfigResult(push_id=push.push_id + 7)
+    three, took = update("/y")
+    ok(three > two and 4 < took < 8, "an answer to another push is none: the call waits 5 s, and the revision is stored", str(took))
+    sup.obey = lambda push: sup.session.half_close()
+    four, took = update("/z")
+    ok(four > three and took < 3, "a session that ends ends the wait", str(took))
+    sup.close()
+
+
 def try_limits(gw, sid):
     # Made first: what is pending times out after 10 s, and making sandboxes takes longer on a busy machine.
     others = [gw.add_sandbox() for _ in range(7)]
@@ -615,7 +655,7 @@ def main():
         gw = Gateway(sys.argv[1], folder)
         try:
             only = sys.argv[2:]
-            for part in (try_tokens, try_hello, try_exec, try_refusals, try_interactive, try_supersede, try_limits, try_slow, try_end):
+            for part in (try_tokens, try_hello, try_exec, try_refusals, try_interactive, try_supersede, try_push, try_limits, try_slow, try_end):
                 if not only or part.__name__ in only:
                     part(gw, gw.add_sandbox())
             gw.process.terminate()
