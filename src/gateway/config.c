@@ -7,6 +7,7 @@
 #include "gateway/records.h"
 #include "gateway/revisions.h"
 #include "gateway/settings.h"
+#include "gateway/ssh_sessions.h"
 #include "gateway/watch.h"
 
 #define SB(name)     Openshell__Sandbox__V1__##name
@@ -70,7 +71,7 @@ static struct settings_owner owner_of(const Openshell__V1__Sandbox *sandbox)
 void config_remove_writes(const Openshell__V1__Sandbox *sandbox,
                           struct store_write ret[static CONFIG_REMOVE_WRITES])
 {
-    const struct str kinds[] = {STR("sandbox_policy"), STR("sandbox_settings")};
+    const struct str kinds[] = {STR("sandbox_policy"), STR("sandbox_settings"), STR(SSH_SESSION_KIND)};
     static_assert(ARRAY_LEN(kinds) == CONFIG_REMOVE_WRITES, "one write for each kind");
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         ret[i] = (struct store_write){.op = STORE_DELETE_SCOPE,

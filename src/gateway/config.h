@@ -61,7 +61,7 @@ enum err_code config_global(struct store *st, struct arena *a, struct revision *
                             struct err *reterr) NONNULL;
 
 // The writes that remove what is stored here for a sandbox, to go with the removal of its record.
-enum { CONFIG_REMOVE_WRITES = 2 };
+enum { CONFIG_REMOVE_WRITES = 3 };
 void config_remove_writes(const Openshell__V1__Sandbox *sandbox,
                           struct store_write ret[static CONFIG_REMOVE_WRITES]) NONNULL;
 

@@ -4,7 +4,9 @@
 #include "gateway/inference.h"
 #include "gateway/providers.h"
 #include "gateway/exec.h"
+#include "gateway/forward.h"
 #include "gateway/relays.h"
+#include "gateway/ssh_sessions.h"
 #include "gateway/token_methods.h"
 #include "gateway/config.h"
 #include "gateway/logs.h"
@@ -122,6 +124,9 @@ const struct rpc_handler gateway_handlers[RPC_METHODS] = {
     [RPC_OPEN_SHELL_RELAY_STREAM] = {.stream = relay_stream},
     [RPC_OPEN_SHELL_EXEC_SANDBOX] = {.stream = exec_sandbox},
     [RPC_OPEN_SHELL_EXEC_SANDBOX_INTERACTIVE] = {.stream = exec_sandbox_interactive},
+    [RPC_OPEN_SHELL_FORWARD_TCP] = {.stream = forward_tcp},
+    [RPC_OPEN_SHELL_CREATE_SSH_SESSION] = {.unary = method_create_ssh_session},
+    [RPC_OPEN_SHELL_REVOKE_SSH_SESSION] = {.unary = method_revoke_ssh_session},
     [RPC_OPEN_SHELL_ISSUE_SANDBOX_TOKEN] = {.unary = method_issue_sandbox_token},
     [RPC_OPEN_SHELL_REFRESH_SANDBOX_TOKEN] = {.unary = method_refresh_sandbox_token},
     [RPC_OPEN_SHELL_GET_GATEWAY_CONFIG] = {.unary = method_get_gateway_config},

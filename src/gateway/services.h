@@ -2,6 +2,13 @@
 #pragma once
 #include "base/log.h"
 
+// All zero where it listens on its Unix socket only.
+struct gateway_address {
+    char host[64]; // of the address that it was bound to
+    uint16_t port;
+    bool tls;
+};
+
 struct services {
     struct store *store;
     struct watch *watch;         // gateway/watch.h
@@ -15,4 +22,5 @@ struct services {
     struct log *log;
     // gateway/caller.h: users over TCP
     const struct caller_rules *callers;
+    struct gateway_address address; // where clients of another machine find it
 };

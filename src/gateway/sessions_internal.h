@@ -29,8 +29,9 @@ struct sessions {
     struct teller *tellers[SESSIONS_BUCKETS]; // session_notes.c
     struct relay *relays;                     // relays.c
     size_t relays_pending;
-    int64_t relay_due_ns; // when relay_timer fires; DEADLINE_NEVER: it does not
-    uint64_t push_id;     // the last one
+    struct forward *forwards; // forward.c
+    int64_t relay_due_ns;     // when relay_timer fires; DEADLINE_NEVER: it does not
+    uint64_t push_id;         // the last one
     bool stopping;
     uv_mutex_t lock;                           // guards the buckets; only the loop changes them
     struct session *buckets[SESSIONS_BUCKETS]; // the session that counts of each sandbox

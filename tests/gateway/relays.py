@@ -1,5 +1,6 @@
 """relays.py GATEWAY: supervisors and clients, both grpcio, on the real gateway; TAP."""
 import base64
+import hashlib
 import json
 import os
 import queue
@@ -24,6 +25,9 @@ METHODS = {
     "ExecSandboxInteractive": ("stream_stream", pb.ExecSandboxInput, pb.ExecSandboxEvent),
     "RefreshSandboxToken": ("unary_unary", pb.RefreshSandboxTokenRequest, pb.RefreshSandboxTokenResponse),
     "IssueSandboxToken": ("unary_unary", pb.IssueSandboxTokenRequest, pb.IssueSandboxTokenResponse),
+    "CreateSshSession": ("unary_unary", pb.CreateSshSessionRequest, pb.CreateSshSessionResponse),
+    "RevokeSshSession": ("unary_unary", pb.RevokeSshSessionRequest, pb.RevokeSshSessionResponse),
+    "ForwardTcp": ("stream_stream", pb.TcpForwardFrame, pb.TcpForwardFrame),
     "UpdateConfig": ("unary_unary", pb.UpdateConfigRequest, pb.UpdateConfigResponse),
     "Health": ("unary_unary", pb.HealthRequest, pb.HealthResponse),
     "GetCurrentUser": ("unary_unary", pb.GetCurrentUserRequest, pb.GetCurrentUserResponse),
@@ -488,6 +492,110 @@ def try_supersede(gw, sid):
     sup.close()
 
 
+def try_forward(gw, sid):
+    user = gw.client()
+    sup = Supervisor(gw, sid)
+
+    def init(**what):
+        given = {"sandbox_id": sid, "tcp": pb.TcpRelayTarget(host="localhost", port=80)} | what
+        return pb.TcpForwardFrame(init=pb.TcpForwardInit(**{k: v for k, v in given.items() if v is not None}))
+
+    def begin(**what):
+        return Stream(user.ForwardTcp).send(init(**what))
+
+    now = time.time() * 1000
+    made = user.CreateSshSession(pb.CreateSshSessionRequest(sandbox_id=sid))
+    ok(uuid.UUID(made.token).version == 4 and made.sandbox_id == sid and made.gateway_scheme == "http" and
+       86300e3 < made.expires_at_ms - now < 86500e3, "a token for connections, for a day", str(made))
+    with sqlite3.connect(f"{gw.dir}/state/openshell.db") as db:
+        rows = db.execute("SELECT id, payload FROM object WHERE kind='ssh_session'").fetchall()
+    ok(len(rows) == 1 and made.token not in str(rows), "which the store does not know")
+    stopped, other = gw.add_sandbox(STOPPED), gw.add_sandbox()
+    is_error(lambda: user.CreateSshSession(pb.CreateSshSessionRequest(sandbox_id=stopped)),
+             "FAILED_PRECONDITION: sandbox is not ready", "no token for a sandbox that does not run")
+    is_error(lambda: user.CreateSshSession(pb.CreateSshSessionRequest()), "INVALID_ARGUMENT: sandbox_id is required",
+             "nor for none")
+    token = made.token
+    foreign = user.CreateSshSession(pb.CreateSshSessionRequest(sandbox_id=other)).token
+    old = user.CreateSshSession(pb.CreateSshSessionRequest(sandbox_id=sid)).token
+    with sqlite3.connect(f"{gw.dir}/state/openshell.db") as db:
+        key = hashlib.sha256(old.encode()).hexdigest()
+        db.execute("UPDATE object SET payload=? WHERE id=?",
+                   (pb.SshSession(sandbox_id=sid, expires_at_ms=int(now)).SerializeToString(), key))
+
+    def tcp(host, port):
+        return pb.TcpRelayTarget(host=host, port=port)
+    for what, want in (
+            ({"sandbox_id": ""}, "INVALID_ARGUMENT: sandbox_id is required"), ({"tcp": None}, "INVALID_ARGUMENT: target is required"),
+            ({"tcp": tcp("10.0.0.1", 80)}, "INVALID_ARGUMENT: tcp target host must be loopback"),
+            ({"tcp": tcp("127.0.0.1.evil.test", 80)}, "INVALID_ARGUMENT: tcp target host must be loopback"),
+            ({"tcp": tcp("", 80)}, "INVALID_ARGUMENT: tcp target host is required"),
+            ({"tcp": tcp("::1", 0)}, "INVALID_ARGUMENT: tcp target port must be between 1 and 65535"),
+            ({"tcp": tcp("::1", 65536)}, "INVALID_ARGUMENT: tcp target port must be between 1 and 65535"),
+            ({"sandbox_id": stopped}, "FAILED_PRECONDITION: sandbox is not ready"),
+            ({"sandbox_id": str(uuid.uuid4())}, "NOT_FOUND: sandbox not found"),
+            ({}, "UNAUTHENTICATED: authorization_token is required for ForwardTcp"),
+            ({"authorization_token": str(uuid.uuid4())}, "UNAUTHENTICATED: SSH session token not found"),
+            ({"authorization_token": "x" * 129}, "UNAUTHENTICATED: SSH session token not found"),
+            ({"authorization_token": foreign}, "UNAUTHENTICATED: SSH session token is not valid"),
+            ({"authorization_token": old}, "UNAUTHENTICATED: SSH session token expired")):
+        got = error_of(begin(**what).read)
+        ok(got == want, f"ForwardTcp refuses: {want}", got)
+    s = Stream(user.ForwardTcp).send(pb.TcpForwardFrame(data=b"x"))
+    ok(error_of(s.read) == "INVALID_ARGUMENT: first frame must be init", "ForwardTcp begins with init")
+
+    calls = []
+    for host in ("localhost", "127.9.9.9", "::1"):
+        call = begin(tcp=tcp(host, 8080), authorization_token=token, service_id="web")
+        ask = sup.next_ask()
+        want = "127.0.0.1" if host == "localhost" else host
+        ok(ask.tcp == tcp(want, 8080) and ask.service_id == "web", f"a connection to {host}", str(ask))
+        calls.append((call, sup.claim(ask.channel_id)))
+    got = error_of(begin(authorization_token=token).read)
+    ok(got == "RESOURCE_EXHAUSTED: 3 connections with this token, the limit", "the fourth with a token", got)
+    (call, relay), (second, second_relay), (third, third_relay) = calls
+    call.send(pb.TcpForwardFrame(data=b"a" * 40000))
+    got = b""
+    while len(got) < 40000:
+        frame = relay.read()
+        got += frame.data
+    ok(got == b"a" * 40000 and len(frame.data) <= 16384, "bytes in, in pieces of 16 KiB")
+    relay.send(data(b"b"))
+    ok(call.read() == pb.TcpForwardFrame(data=b"b"), "bytes out")
+    call.half_close()
+    ok(relay.read() == pb.RelayFrame(end_of_input=True), "the client's end")
+    relay.send(data(b"c")).half_close()
+    ok(call.rest() == [pb.TcpForwardFrame(data=b"c")], "and what comes behind it, until the other end")
+    sup.session.send(pb.SupervisorMessage(heartbeat=pb.SupervisorHeartbeat()))
+    third.call.cancel()
+    ok(error_of(third_relay.rest).startswith("CANCELLED"), "a client that cancels")
+    fourth = begin(authorization_token=token)
+    ask = sup.next_ask()
+    sup.session.send(pb.SupervisorMessage(relay_open_result=pb.RelayOpenResult(channel_id=ask.channel_id, error="refused")))
+    ok(error_of(fourth.read) == "UNAVAILABLE: refused", "nobody listens inside")
+    ssh = begin(tcp=None, ssh=pb.SshRelayTarget(), authorization_token=token)
+    ask = sup.next_ask()
+    ok(ask.WhichOneof("target") == "ssh", "an SSH target is the supervisor's to take or refuse")
+    ssh.call.cancel()
+    tokens = [user.CreateSshSession(pb.CreateSshSessionRequest(sandbox_id=sid)).token for _ in range(7)]
+    many = [(begin(authorization_token=t), sup.next_ask()) for t in (tokens * 3)[:19]]
+    got = error_of(begin(authorization_token=tokens[6]).read)
+    ok(got == "RESOURCE_EXHAUSTED: 20 connections to this sandbox, the limit", "the 21st to a sandbox", got)
+    for c, _ in many:
+        c.call.cancel()
+    second.call.cancel()
+    error_of(second_relay.rest)
+    with sqlite3.connect(f"{gw.dir}/state/openshell.db") as db:
+        rows = db.execute("SELECT count(*) FROM object WHERE kind='ssh_session' AND scope=?", (sid,)).fetchone()[0]
+    ok(rows == 8, "the one that had expired went with the next that was made", str(rows))
+    revoke = pb.RevokeSshSessionRequest
+    ok(user.RevokeSshSession(revoke(token=token)).revoked and not user.RevokeSshSession(revoke(token="none")).revoked,
+       "a token is revoked; one that is none is not")
+    got = error_of(begin(authorization_token=token).read)
+    ok(got == "UNAUTHENTICATED: SSH session token is not valid", "and opens nothing any more", got)
+    sup.close()
+
+
 def try_push(gw, sid):
     user = gw.client()
     sup = Supervisor(gw, sid)
@@ -655,7 +763,7 @@ def main():
         gw = Gateway(sys.argv[1], folder)
         try:
             only = sys.argv[2:]
-            for part in (try_tokens, try_hello, try_exec, try_refusals, try_interactive, try_supersede, try_push, try_limits, try_slow, try_end):
+            for part in (try_tokens, try_hello, try_exec, try_refusals, try_interactive, try_supersede, try_push, try_forward, try_limits, try_slow, try_end):
                 if not only or part.__name__ in only:
                     part(gw, gw.add_sandbox())
             gw.process.terminate()
