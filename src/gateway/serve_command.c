@@ -4,6 +4,7 @@
 // second signal ends everything at once.
 #include <errno.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -252,6 +253,8 @@ static enum err_code listen_tcp(struct gateway *g, struct err *reterr)
                 : rpc_server_listen_tcp(g->server, c->bind.ip, c->bind.port, &port, reterr);
     if (r != ERR_OK)
         return r;
+    g->services.address = (struct gateway_address){.port = port, .tls = tls};
+    (void)snprintf(g->services.address.host, sizeof(g->services.address.host), "%s", c->bind.ip);
     log_info(g->log, "gateway.listening", LOG_WORD("address", str_of(c->bind.ip)), LOG_U64("port", port),
              LOG_BOOL("tls", tls), LOG_BOOL("client_certificates", tls && c->client_ca[0]));
     if (!tls)
@@ -387,6 +390,16 @@ static enum err_code open_credentials(struct gateway *g, struct err *reterr)
     return r == ERR_OK ? profiles_new(&g->services.profiles, reterr) : r;
 }
 
+// Ten thousand supervisors are as many descriptors, and the soft limit is often 1024.
+static void raise_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return;
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files); // may not fail: below the hard limit
+}
+
 static int serve_run(struct cli *cli, const struct args *a)
 {
     char path[LOCAL_PATH_SIZE];
@@ -400,6 +413,7 @@ static int serve_run(struct cli *cli, const struct args *a)
         r = err_set(&err, ERR_INVALID, "the path of a socket has 1 to %d bytes", LOCAL_PATH_SIZE - 1);
     if (r != ERR_OK)
         return report(cli, err.msg, "no place for the socket; name one with --socket PATH");
+    raise_files();
     (void)setenv("UV_THREADPOOL_SIZE", WORKERS,
                  0);         // without: four, and a push keeps one for as long as it waits
     static struct gateway g; // libuv's handles are in it, and a failure leaves them to the process's end
