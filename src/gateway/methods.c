@@ -11,6 +11,7 @@
 #include "gateway/config.h"
 #include "gateway/logs.h"
 #include "gateway/workspace_methods.h"
+#include "gateway/reflection.h"
 #include "openshell.pb-c.h"
 
 // protobuf-c's strings are char *, and packing only reads them.
@@ -102,6 +103,9 @@ const struct rpc_handler gateway_handlers[RPC_METHODS] = {
     [RPC_INFERENCE_GET_INFERENCE_ROUTE] = {.unary = method_get_inference_route},
     [RPC_INFERENCE_DELETE_INFERENCE_ROUTE] = {.unary = method_delete_inference_route},
     [RPC_INFERENCE_GET_INFERENCE_BUNDLE] = {.unary = method_get_inference_bundle},
+    [RPC_GRPC_REFLECTION_V1_SERVER_REFLECTION_INFO] = {.stream = method_reflection},
+    [RPC_GRPC_REFLECTION_V1ALPHA_SERVER_REFLECTION_INFO] = {.stream = method_reflection},
+    [RPC_GRPC_HEALTH_V1_CHECK] = {.unary = method_health_check},
     [RPC_OPEN_SHELL_CREATE_PROVIDER] = {.unary = method_create_provider},
     [RPC_OPEN_SHELL_GET_PROVIDER] = {.unary = method_get_provider},
     [RPC_OPEN_SHELL_LIST_PROVIDERS] = {.unary = method_list_providers},

@@ -16,6 +16,7 @@
 #include "gateway/conf.h"
 #include "gateway/config.h"
 #include "gateway/methods.h"
+#include "gateway/ports.h"
 #include "gateway/profiles.h"
 #include "gateway/sandboxes.h"
 #include "gateway/secrets.h"
@@ -158,6 +159,7 @@ struct gateway {
     struct conf config;
     struct caller_rules callers;
     struct certs *certs;
+    struct ports *ports;
     struct state state;
     struct log *log;
     bool draining, stopping;
@@ -170,6 +172,7 @@ static void on_stopped(void *ctx)
         uv_close((uv_handle_t *)&g->signals[i], NULL);
     uv_close((uv_handle_t *)&g->drain, NULL);
     certs_close(TAKE(g->certs));
+    ports_close(g->ports);
     if (g->services.sandboxes)
         sandboxes_kill(g->services.sandboxes);
     sessions_stop(g->services.sessions);
@@ -207,6 +210,13 @@ static void on_signal(uv_signal_t *handle, int signum)
     rpc_server_drain(g->server, stop);
 }
 
+static void on_call(void *ctx, const struct rpc_method *method, enum rpc_code code, int64_t took_ns)
+{
+    struct gateway *g = ctx;
+    if (g->ports)
+        ports_observe(g->ports, method, code, took_ns);
+}
+
 // Handles of a loop that is about to run; what fails here ends the process, so nothing is taken back.
 static enum err_code prepare(struct gateway *g, const char *path, struct err *reterr)
 {
@@ -228,6 +238,9 @@ static enum err_code prepare(struct gateway *g, const char *path, struct err *re
                                          .config = RPC_CONFIG_SERVER,
                                          .handlers = gateway_handlers,
                                          .ctx = g,
+                                         .observe = on_call,
+                                         .rate_max = g->config.rate_requests,
+                                         .rate_ns = g->config.rate_seconds * (int64_t)1'000'000'000,
                                          .admit = caller_admit};
     enum err_code r = rpc_server_new(&opts, &g->server, reterr);
     if (r == ERR_OK)
@@ -239,8 +252,6 @@ static enum err_code listen_tcp(struct gateway *g, struct err *reterr)
 {
     const struct conf *c = &g->config;
     uint16_t port = 0;
-    if (c->health.set || c->metrics.set || c->rate_requests > 0)
-        return err_set(reterr, ERR_UNSUPPORTED, "health, metrics and rate limits are not built yet");
     if (!conf_has_tcp(c))
         return ERR_OK;
     g->callers = (struct caller_rules){.certificates = c->mtls_auth == CONF_ON,
@@ -432,6 +443,9 @@ static int serve_run(struct cli *cli, const struct args *a)
         return report(cli, err.msg, "cannot keep credentials");
     if (prepare_sandboxes(&g, a, path, &err) != ERR_OK)
         return report(cli, err.msg, "cannot run sandboxes");
+    if (ports_open(&g.config, &g.loop, g.services.store, g.log, &g.ports, &err) != ERR_OK)
+        return report(cli, err.msg, "cannot listen for probes");
+    g.services.health = ports_health(g.ports);
     if (listen_tcp(&g, &err) != ERR_OK)
         return report(cli, err.msg, "cannot listen on TCP");
     log_info(g.log, "gateway.ready", LOG_STR("socket", str_of(path)),
@@ -441,6 +455,7 @@ static int serve_run(struct cli *cli, const struct args *a)
     sandboxes_free(g.services.sandboxes);
     rpc_server_free(g.server);
     g.server = NULL;
+    ports_free(g.ports);
     config_free(g.services.config);
     watch_free(g.services.watch);
     tokens_free(g.services.tokens);

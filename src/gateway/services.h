@@ -20,6 +20,8 @@ struct services {
     struct secrets *secrets;     // gateway/secrets.h: credentials, encrypted at rest
     struct profiles *profiles;   // gateway/profiles.h: kinds of providers
     struct log *log;
+    // gateway/health.h: whether the store answers
+    struct health *health;
     // gateway/caller.h: users over TCP
     const struct caller_rules *callers;
     struct gateway_address address; // where clients of another machine find it

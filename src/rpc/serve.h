@@ -64,6 +64,10 @@ struct rpc_server_opts {
     // On a worker thread. NULL: everybody may do everything. rpc_request_set_principal() keeps what it finds
     // out.
     enum err_code (*admit)(struct rpc_request *r, struct err *reterr);
+    // On the loop: a call has ended. `method` NULL: nothing serves it. NULL: nobody wants to know.
+    void (*observe)(void *ctx, const struct rpc_method *method, enum rpc_code code, int64_t took_ns);
+    unsigned rate_max;  // calls of all callers in a window; more are RESOURCE_EXHAUSTED. 0: no limit
+    int64_t rate_ns;    // its length
     unsigned conns_max; // connections at a time; 0: 16384
     unsigned work_max;  // calls at a time that wait for a worker or have one; 0: 512
     size_t arena_max;   // memory of one unary call; 0: 32 MiB

@@ -38,7 +38,7 @@ struct rpc_request {
     struct rpc_peer peer;
     struct arena arena;
     struct rpc_meta meta; // copies, in the arena
-    int64_t deadline_ns;
+    int64_t deadline_ns, began_ns;
     enum request_state state;
     struct str in; // unary: the request
     size_t messages;
@@ -85,7 +85,9 @@ struct rpc_server {
     size_t conns_n; // until their handles are closed
     size_t open_n;  // those that are not being closed
     unsigned work_n;
-    uint32_t errors; // numbers of internal errors
+    uint32_t errors;   // numbers of internal errors
+    int64_t window_ns; // when the present one began
+    unsigned window_n; // calls in it
     bool draining, stopping;
     void (*drained)(void *ctx);
     void (*stopped)(void *ctx);

@@ -26,10 +26,18 @@ void rpc_request_unref(struct rpc_request *r)
 
 // ---- ending
 
+static void observe(const struct rpc_server *server, const struct rpc_method *method, enum rpc_code code,
+                    int64_t began_ns)
+{
+    if (server->opts.observe)
+        server->opts.observe(server->opts.ctx, method, code, clock_ns() - began_ns);
+}
+
 // Lets go of the stream, which the caller has told what there was to tell. The stream's share is the caller's
 // from here.
-static void leave(struct rpc_request *r)
+static void leave(struct rpc_request *r, enum rpc_code code)
 {
+    observe(r->server, r->method, code, r->began_ns);
     conn_touch(r->conn);
     r->conn = NULL;
     r->stream = NULL;
@@ -43,7 +51,7 @@ void rpc_request_finish(struct rpc_request *r, const struct rpc_status *st, stru
     if (!r->stream)
         return;
     rpc_stream_finish(r->stream, st, details);
-    leave(r);
+    leave(r, st->code);
     rpc_request_unref(r);
 }
 
@@ -181,13 +189,28 @@ static enum err_code copy_meta(struct rpc_request *r, const struct rpc_meta *met
     return c;
 }
 
-static void answer_at_once(struct rpc_stream *s, enum rpc_code code, const char *fmt, struct str path)
+static void answer_at_once(const struct conn *c, struct rpc_stream *s, enum rpc_code code, const char *text)
 {
     struct rpc_status st = {};
-    char text[RPC_MESSAGE_MAX];
-    (void)snprintf(text, sizeof(text), "%.*s %s", STR_FMT(path), fmt);
     rpc_status_set(&st, code, "%s", text);
     rpc_stream_finish(s, &st, STR(""));
+    observe(c->server, NULL, code, clock_ns());
+}
+
+// One window for all callers: a call too many is told so before anybody asks who it is of.
+static bool within_rate(struct rpc_server *server)
+{
+    if (server->opts.rate_max == 0)
+        return true;
+    int64_t now_ns = clock_ns();
+    if (server->window_n == 0 || now_ns - server->window_ns >= server->opts.rate_ns) {
+        server->window_ns = now_ns;
+        server->window_n = 0;
+    }
+    if (server->window_n >= server->opts.rate_max)
+        return false;
+    server->window_n++;
+    return true;
 }
 
 static void on_call(void *ctx, struct rpc_stream *s)
@@ -195,15 +218,21 @@ static void on_call(void *ctx, struct rpc_stream *s)
     struct conn *c = ctx;
     struct rpc_server *server = c->server;
     struct str path = rpc_stream_path(s);
+    char text[RPC_MESSAGE_MAX];
     const struct rpc_method *method = rpc_method_find(path);
     const struct rpc_handler *handler = method ? &server->opts.handlers[method - rpc_methods] : NULL;
+    if (!within_rate(server)) {
+        answer_at_once(c, s, RPC_RESOURCE_EXHAUSTED, "gRPC rate limit exceeded");
+        return;
+    }
     if (!handler || (!handler->unary && !handler->stream)) {
-        answer_at_once(s, RPC_UNIMPLEMENTED, "is not implemented", path);
+        (void)snprintf(text, sizeof(text), "%.*s is not implemented", STR_FMT(path));
+        answer_at_once(c, s, RPC_UNIMPLEMENTED, text);
         return;
     }
     struct rpc_request *r = calloc(1, sizeof(*r));
     if (!r) {
-        answer_at_once(s, RPC_RESOURCE_EXHAUSTED, "found no memory", path);
+        answer_at_once(c, s, RPC_RESOURCE_EXHAUSTED, "no memory for the call");
         return;
     }
     *r = (struct rpc_request){.server = server,
@@ -212,7 +241,8 @@ static void on_call(void *ctx, struct rpc_stream *s)
                               .method = method,
                               .handler = handler,
                               .peer = c->peer,
-                              .deadline_ns = rpc_stream_deadline_ns(s)};
+                              .deadline_ns = rpc_stream_deadline_ns(s),
+                              .began_ns = clock_ns()};
     atomic_init(&r->refs, 1);
     atomic_init(&r->open, true);
     arena_init(&r->arena, server->opts.arena_max);
@@ -277,10 +307,9 @@ static void on_writable(void *ctx, struct rpc_stream *s)
 static void on_closed(void *ctx, struct rpc_stream *s, const struct rpc_status *st)
 {
     (void)ctx;
-    (void)st;
     struct rpc_request *r = rpc_stream_user(s);
     bool told = r->state == REQ_STREAM && r->ops && r->ops->closed;
-    leave(r);
+    leave(r, st->code);
     if (told)
         r->ops->closed(r);
     rpc_request_unref(r);

@@ -73,16 +73,20 @@ def credentials(folder, with_client=True):
     return grpc.ssl_channel_credentials(read(f"{folder}/ca.crt"), *pair)
 
 
-def ask(target, creds, name="GetCurrentUser", metadata=None):
+def ask_on(channel, name, metadata=None):
     request, response = {"GetCurrentUser": (pb.GetCurrentUserRequest, pb.GetCurrentUserResponse),
                          "Health": (pb.HealthRequest, pb.HealthResponse)}[name]
+    call = channel.unary_unary(SERVICE + name, request_serializer=request.SerializeToString,
+                               response_deserializer=response.FromString)
+    try:
+        return call(request(), timeout=10, metadata=metadata)
+    except grpc.RpcError as e:
+        return e
+
+
+def ask(target, creds, name="GetCurrentUser", metadata=None):
     with (grpc.secure_channel(target, creds) if creds else grpc.insecure_channel(target)) as channel:
-        call = channel.unary_unary(SERVICE + name, request_serializer=request.SerializeToString,
-                                   response_deserializer=response.FromString)
-        try:
-            return call(request(), timeout=10, metadata=metadata)
-        except grpc.RpcError as e:
-            return e
+        return ask_on(channel, name, metadata)
 
 
 def denied(answer, code, text=""):
@@ -186,15 +190,20 @@ def try_file(program, folder, mtls):
     os.unlink(f"{folder}/config/openshell/gateway.toml")
 
 
+def clean(folder):
+    """No configuration but what lies in `folder`."""
+    for name in list(os.environ):
+        if name.startswith(("OPENSHELL_", "XDG_")):
+            del os.environ[name]
+    os.environ.update(HOME=folder, XDG_STATE_HOME=f"{folder}/state", XDG_CONFIG_HOME=f"{folder}/config",
+                      XDG_RUNTIME_DIR=f"{folder}/run")
+
+
 def main():
     program = os.path.realpath(sys.argv[1])
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        for name in list(os.environ):
-            if name.startswith(("OPENSHELL_", "XDG_")):
-                del os.environ[name]
-        os.environ.update(HOME=folder, XDG_STATE_HOME=f"{folder}/state", XDG_CONFIG_HOME=f"{folder}/config",
-                          XDG_RUNTIME_DIR=f"{folder}/run")
+        clean(folder)
         fails(program, "TLS needs a certificate: 'openshell-gateway generate-certs' makes one",
               "TCP without certificates names the remedy", "--port", "0")
         done = subprocess.run([program, "generate-certs"], capture_output=True, text=True, check=False)
@@ -211,4 +220,5 @@ def main():
     return failed != 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
