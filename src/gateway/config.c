@@ -1,6 +1,7 @@
 #include "gateway/config.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -13,7 +14,7 @@
 #define SB(name)     Openshell__Sandbox__V1__##name
 #define STATUS(name) OPENSHELL__V1__POLICY_STATUS__POLICY_STATUS_##name
 
-enum { STRIPES = 64, REPORT_TRIES = 5, PAGE = 500, ARENA_MAX = 8 * MIB };
+enum { STRIPES = 64, REPORT_TRIES = 5, PAGE = 500, ARENA_MAX = 8 * MIB, PUSHERS = 16 };
 
 struct config {
     struct config_ops ops;
@@ -357,28 +358,59 @@ enum err_code config_push(const struct services *s, struct str sandbox_id, int64
     return c;
 }
 
+// A page of sandboxes; several threads take one after the other from it, so that a supervisor that does not
+// answer holds up none but itself.
+struct sweep {
+    const struct services *s;
+    const struct store_object *rows;
+    size_t n;
+    atomic_size_t next;
+};
+
+static void *push_some(void *arg)
+{
+    struct sweep *w = arg;
+    for (size_t i; (i = atomic_fetch_add(&w->next, 1)) < w->n;) {
+        CLEANUP(arena_done) struct arena a;
+        struct err err = {};
+        arena_init(&a, ARENA_MAX);
+        if (is_connected(w->s, w->rows[i].id) &&
+            config_push(w->s, w->rows[i].id, deadline_in_ms(CONFIG_PUSH_MS), &a, &err) != ERR_OK)
+            log_warning(w->s->log, "config.push", LOG_WORD("sandbox", w->rows[i].id), LOG_REASON(&err));
+    }
+    return NULL;
+}
+
+static void push_page(const struct services *s, const struct store_object *rows, size_t n)
+{
+    struct sweep w = {.s = s, .rows = rows, .n = n};
+    pthread_t threads[PUSHERS - 1];
+    size_t started = 0, connected = 0;
+    for (size_t i = 0; i < n; i++)
+        connected += is_connected(s, rows[i].id);
+    while (started < PUSHERS - 1 && started + 1 < connected &&
+           pthread_create(&threads[started], NULL, push_some, &w) == 0)
+        started++;
+    (void)push_some(&w); // this one, too, and alone where there are no others
+    for (size_t i = 0; i < started; i++)
+        (void)pthread_join(threads[i], NULL);
+}
+
 void config_push_all(const struct services *s, struct arena *a)
 {
     struct store_query q = {.kind = STR("sandbox"), .all_workspaces = true, .limit = PAGE};
-    const struct store_object *rows = NULL, *last = NULL;
+    const struct store_object *rows = NULL;
     struct err err = {};
     size_t n = 0;
     bool more = s->config && s->config->ops.has;
     while (more) {
-        q.after = last;
         if (store_list(s->store, &q, a, &rows, &n, &more, &err) != ERR_OK) {
             log_error(s->log, "config.push", LOG_REASON(&err));
             return;
         }
-        for (size_t i = 0; i < n; i++) {
-            CLEANUP(arena_done) struct arena own;
-            arena_init(&own, ARENA_MAX);
-            if (is_connected(s, rows[i].id) &&
-                config_push(s, rows[i].id, deadline_in_ms(CONFIG_PUSH_MS), &own, &err) != ERR_OK)
-                log_warning(s->log, "config.push", LOG_WORD("sandbox", rows[i].id), LOG_REASON(&err));
-            last = &rows[i];
-        }
+        push_page(s, rows, n);
         more = more && n > 0;
+        q.after = n > 0 ? &rows[n - 1] : NULL;
     }
 }
 

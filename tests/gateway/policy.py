@@ -142,10 +142,18 @@ def try_settings(gw, sid):
                                 "providers_v2_enabled"] and now.settings["proposal_approval_mode"].string_value == "auto"
        and now.settings["ocsf_json_enabled"].WhichOneof("value") is None and now.settings_revision == 1,
        "all keys are listed, with what is set for all")
+    silent = [Agent(gw, gw.add_sandbox(), lambda push: None) for _ in range(3)]
+    start = time.monotonic()
+    every.setting_value.string_value = "manual"
+    user.UpdateConfig(every)
+    ok(all(s.seen == [0] for s in silent) and len(sup.seen) == 3 and len(other.seen) == 2 and
+       4 < time.monotonic() - start < 8, "those that do not answer are waited for all at once")
+    for s in silent:
+        s.close()
     everywhere = pb.UpdateConfigRequest(policy=policy("everywhere.example.com"))
     setattr(everywhere, "global", True)
     answer = user.UpdateConfig(everywhere)
-    ok(answer.version == 1 and len(sup.seen) == 3 and len(other.seen) == 2, "a policy for all, too")
+    ok(answer.version == 1 and len(sup.seen) == 4 and len(other.seen) == 3, "a policy for all, too")
     got = error_of(lambda: replace(user, sid, "x.example.com"))
     ok(got.startswith("FAILED_PRECONDITION: ") and "managed globally" in got and "delete the global policy" in got,
        "which a sandbox cannot have its own beside", got)
