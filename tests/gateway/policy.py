@@ -36,19 +36,16 @@ class Agent(Supervisor):
     """A supervisor that answers pushes as `answer` says."""
 
     def __init__(self, gateway, sid, answer=lambda push: {}, hello=None):
-        super().__init__(gateway, sid, hello=hello)
         self.answer = answer
         self.seen = []
-        threading.Thread(target=self.serve_pushes, daemon=True).start()
+        super().__init__(gateway, sid, hello=hello)
 
-    def serve_pushes(self):
-        while True:
-            push = self.pushed.get()
-            self.seen.append(push.config.version)
-            said = self.answer(push)
-            if said is not None:
-                said = {"policy_version": push.config.version} | said
-                self.session.send(pb.SupervisorMessage(config_result=pb.ConfigResult(push_id=push.push_id, **said)))
+    def obey(self, push):
+        self.seen.append(push.config.version)
+        said = self.answer(push)
+        if said is None:
+            return None
+        return pb.ConfigResult(push_id=push.push_id, **({"policy_version": push.config.version} | said))
 
 
 def name_of(sid):
