@@ -12,8 +12,10 @@
 #include "net/stream_wait.h"
 
 enum {
-    BUFFER = 32 * KIB, // two TLS records
-    PIPE = 256 * KIB,
+    BUFFER = 32 * KIB,   // two TLS records
+    PIPE = 64 * KIB,     // at first, as the kernel makes them: what a user may have of pipes is limited
+    PIPE_BULK = 1 * MIB, // of a way that moves much: a quarter less work for each byte
+    BULK = 4 * MIB,      // bytes, after which a way is taken for one that moves much
     FRONT_MAX = 4 * KIB, // PIPE_BUF: what any pipe takes whole
     TURNS = 32,          // steps of one way in a row
 };
@@ -22,6 +24,8 @@ struct way {
     struct stream *from, *to;
     bool spliced;
     int pipe[2];
+    size_t size; // of the pipe
+    bool grown;
     char *buf;   // where not spliced
     size_t off;  // into buf
     size_t held; // bytes read and not yet written, in the pipe or at buf + off
@@ -48,7 +52,7 @@ static enum err_code way_open(struct way *w, struct stream *from, struct stream 
     w->spliced = is_plain(a) && is_plain(b) && front.n <= FRONT_MAX &&
                  pipe2(w->pipe, O_CLOEXEC | O_NONBLOCK) == 0;
     if (w->spliced) {
-        (void)fcntl(w->pipe[1], F_SETPIPE_SZ, PIPE); // smaller is slower, no more
+        w->size = PIPE;
         w->from = a;
         w->to = b;
         w->held = front.n;
@@ -82,9 +86,14 @@ static enum err_code take(struct way *w, struct err *e)
 {
     enum err_code r;
     if (w->spliced) {
-        ssize_t n = splice(w->from->fd, NULL, w->pipe[1], NULL, PIPE, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        ssize_t n = splice(w->from->fd, NULL, w->pipe[1], NULL, w->size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
         r = spliced(n, e);
         w->held = n > 0 ? (size_t)n : 0;
+        if (*w->count >= BULK && !w->grown) {
+            w->grown = true; // once: where the user has no more it is slower, no more
+            if (fcntl(w->pipe[1], F_SETPIPE_SZ, PIPE_BULK) == PIPE_BULK)
+                w->size = PIPE_BULK;
+        }
     } else {
         w->off = 0;
         r = stream_read(w->from, w->buf, BUFFER, &w->held, &now, e);

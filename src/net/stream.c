@@ -45,6 +45,12 @@ size_t stream_pending(const struct stream *s)
     return s->ops->pending(s);
 }
 
+void stream_busy(struct stream *s, bool busy)
+{
+    if (s->ops->busy)
+        s->ops->busy(s, busy);
+}
+
 void stream_free(struct stream *s)
 {
     if (s)
@@ -135,7 +141,7 @@ static void sock_free(struct stream *s)
     free(s);
 }
 
-const struct stream_ops stream_socket_ops = {sock_read, sock_write, sock_end, sock_pending, sock_free};
+const struct stream_ops stream_socket_ops = {sock_read, sock_write, sock_end, sock_pending, NULL, sock_free};
 
 enum err_code stream_socket(int fd, struct stream **ret, struct err *e)
 {
@@ -199,13 +205,18 @@ static size_t pre_pending(const struct stream *s)
     return x->n - x->off + stream_pending(x->below);
 }
 
+static void pre_busy(struct stream *s, bool busy)
+{
+    stream_busy(of(s)->below, busy);
+}
+
 static void pre_free(struct stream *s)
 {
     stream_free(of(s)->below);
     free(s);
 }
 
-static const struct stream_ops pre_ops = {pre_read, pre_write, pre_end, pre_pending, pre_free};
+static const struct stream_ops pre_ops = {pre_read, pre_write, pre_end, pre_pending, pre_busy, pre_free};
 
 struct stream *stream_peel(struct stream *s, struct str *ret_front)
 {

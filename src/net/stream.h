@@ -22,6 +22,7 @@ struct stream_ops {
                            struct err *e);
     enum err_code (*end)(struct stream *s, const struct wait *w, struct err *e);
     size_t (*pending)(const struct stream *s);
+    void (*busy)(struct stream *s, bool busy); // NULL: it is all the same
     void (*free)(struct stream *s);
 };
 struct stream { // first member of each filter's own struct
@@ -50,6 +51,10 @@ enum err_code stream_end(struct stream *s, const struct wait *w, struct err *e) 
 // Bytes that a read may give without touching the socket: ask before poll(2). A part of a TLS record, which
 // a read has found to be one, does not count.
 [[nodiscard]] size_t stream_pending(const struct stream *s) NONNULL;
+
+// A stream that is busy keeps its buffers from one call to the next; one that is not, as at first, gives them
+// up whenever they are empty: a connection that waits for long should cost little.
+void stream_busy(struct stream *s, bool busy) NONNULL;
 
 void stream_free(struct stream *s); // closes, aborting what is not ended; NULL is fine
 static inline void stream_freep(struct stream **s)

@@ -19,6 +19,16 @@ struct snapshot *egress_policy(struct egress *e)
     return s;
 }
 
+// While we hold a share of it, no other policy can have its address.
+struct snapshot *conn_policy(struct conn *c)
+{
+    if (c->e->policy != c->policy) {
+        snapshot_unref(c->policy);
+        c->policy = egress_policy(c->e);
+    }
+    return snapshot_ref(c->policy);
+}
+
 void conn_target(struct conn *c, struct str host, uint16_t port)
 {
     (void)pthread_mutex_lock(&c->e->lock);
@@ -39,9 +49,7 @@ void conn_target(struct conn *c, struct str host, uint16_t port)
 
 void conn_phase(struct conn *c, enum phase phase)
 {
-    (void)pthread_mutex_lock(&c->e->lock);
     c->phase = phase;
-    (void)pthread_mutex_unlock(&c->e->lock);
 }
 
 enum err_code reader_fill(struct reader *r, const struct wait *w, bool *ret_end, struct err *e)
@@ -94,6 +102,7 @@ static void conn_free(struct conn *c)
     stream_free(c->client);
     if (c->cancel_fd >= 0)
         (void)close(c->cancel_fd);
+    snapshot_unref(c->policy);
     if (c->touched)
         arena_wipe(&c->arena);
     else

@@ -7,6 +7,7 @@
 //   - what is safe for many threads by itself: resolver, CA, TLS client, monitor, name map.
 // See docs/internals/egress.md.
 #pragma once
+#include <stdatomic.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -39,9 +40,9 @@ struct vault;      // where they are asked for
 struct event_sink; // where events go (sink.h)
 
 struct egress {
-    pthread_mutex_t lock; // guards policy, conns, conns_n
-    struct snapshot *policy;
-    struct conn *conns; // live, a doubly linked list
+    pthread_mutex_t lock;            // guards policy, conns, conns_n
+    struct snapshot *_Atomic policy; // changed under the lock
+    struct conn *conns;              // live, a doubly linked list
     size_t conns_n;
     pthread_cond_t changed; // conns_n went down, or a connection left a tunnel
 
@@ -70,8 +71,10 @@ struct conn {
     struct sock_pair pair;
     int cancel_fd; // eventfd, written by egress_reload
 
-    // Written by its own thread under e->lock; read by egress_reload.
-    enum phase phase;
+    // Written by its own thread, what follows under e->lock; read by egress_reload. The phase is set before a
+    // policy is read, as egress_reload puts its policy in force before it looks at phases: one of them sees
+    // the other.
+    _Atomic enum phase phase;
     bool has_facts;
     struct conn_facts facts; // of the target that is served now; strings in the arena or in host
 
@@ -81,10 +84,12 @@ struct conn {
     char id_error[400]; // nobody could be named: every request is denied with this reason
     char host[HOST_MAX + 1];
     uint64_t requests;
+    struct snapshot *policy; // a share of the one that was in force when it was last asked for
 };
 
 // A share of the policy in force.
 [[nodiscard]] struct snapshot *egress_policy(struct egress *e) NONNULL;
+[[nodiscard]] struct snapshot *conn_policy(struct conn *c) NONNULL; // the same; no lock where it is unchanged
 
 // Puts a new policy in force and cuts what it no longer admits: tunnels and idle connections at once, by
 // their cancel fd; a request in flight ends under the policy that admitted it. Returns when no tunnel of an
@@ -240,6 +245,7 @@ struct http_session {
     bool tls;                // both legs speak TLS
     bool once;               // the forward door: one request, one answer (reference 2.5)
     struct stream *upstream; // owned; NULL: not connected
+    bool quiet;              // the server had said nothing when the client spoke
     bool again;              // the client's connection may carry another request
     struct reader in, out;   // from the client, from the server
     struct http1_head response;

@@ -303,6 +303,8 @@ static enum err_code relay_upgrade(struct http_session *h, struct err *e)
 {
     struct conn *c = h->c;
     conn_phase(c, PHASE_TUNNEL);
+    stream_busy(h->client, false);
+    stream_busy(h->upstream, false);
     struct snapshot *s = egress_policy(c->e);
     struct conn_decision d;
     decide_connection(s, &c->facts, &d);

@@ -2,9 +2,13 @@
 // that of reference 2.4 and DESIGN section 4; what is decided on is the canonical form that exchange.c sends.
 #include "supervisor/egress/egress.h"
 
+#include <poll.h>
+
 #include "base/clock.h"
 #include "supervisor/egress/credential.h"
 #include "supervisor/egress/inject.h"
+
+enum { REST_MS = 1000 }; // of silence before a kept connection gives up its buffers; ours
 
 enum err_code http_dial(struct http_session *h, struct err *e)
 {
@@ -30,11 +34,37 @@ enum err_code http_dial(struct http_session *h, struct err *e)
     return ERR_OK;
 }
 
+static void busy(struct http_session *h, bool busy)
+{
+    stream_busy(h->client, busy);
+    if (h->upstream)
+        stream_busy(h->upstream, busy);
+}
+
+// Between requests, until the client speaks: what goes wrong is met by the read that follows. The server's
+// end is watched meanwhile, for it should not speak. After a while of silence both give up what they can make
+// anew.
+static void rest(struct http_session *h)
+{
+    h->quiet = false;
+    if (reader_str(&h->in).n > 0 || stream_pending(h->client) > 0 || reader_str(&h->out).n > 0 ||
+        (h->upstream && stream_pending(h->upstream) > 0))
+        return;
+    struct pollfd p[3] = {{.fd = h->client->fd, .events = POLLIN},
+                          {.fd = h->c->cancel_fd, .events = POLLIN},
+                          {.fd = h->upstream ? h->upstream->fd : -1, .events = POLLIN}};
+    int n = poll(p, ARRAY_LEN(p), REST_MS);
+    h->quiet = n > 0 && p[0].revents && !p[2].revents;
+    if (n == 0)
+        busy(h, false);
+}
+
 // Waits for a whole head. False: the connection is to end, and was answered if it deserved that.
 static bool read_head(struct http_session *h, struct http1_head *head, size_t *used)
 {
     size_t resume = 0;
     struct err e;
+    rest(h);
     int64_t deadline = deadline_in_ms(reader_str(&h->in).n > 0 ? HEAD_TIMEOUT_MS : IDLE_TIMEOUT_MS);
     bool begun = reader_str(&h->in).n > 0;
     for (;;) {
@@ -143,6 +173,8 @@ static void gateway_error(struct http_session *h, const char *error, struct str 
 // for, which the client would take for the next answer.
 static bool is_quiet(struct http_session *h)
 {
+    if (h->quiet) // it was when the client spoke
+        return true;
     const struct wait now = {.deadline_ns = DEADLINE_NOW, .cancel_fd = -1};
     char b[1];
     size_t n;
@@ -230,6 +262,7 @@ static void exchange(struct http_session *h, const struct incoming *in)
         gateway_error(h, "upstream_unreachable", str_of(e.msg));
         return;
     }
+    busy(h, true);
     unsigned status = 0;
     if (http_exchange(h, &in->head, in->path, &status, &e) != ERR_OK) {
         h->again = false;
@@ -335,7 +368,7 @@ void http_serve(struct http_session *h)
         if (!read_head(h, &in->head, &used))
             break;
         conn_phase(h->c, PHASE_REQUEST);
-        struct snapshot *s = egress_policy(h->c->e);
+        struct snapshot *s = conn_policy(h->c);
         arena_init(&in->arena, REQUEST_ARENA_MAX);
         h->c->requests++;
         // The head's strings stay where they are until the body is read: exchange.c prints the head first.

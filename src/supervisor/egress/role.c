@@ -67,7 +67,11 @@ static enum err_code texts(struct role *role, const int *fds, struct err *err)
         r = resolver_new(buf_str(&resolv), buf_str(&hosts), &e->resolver, err);
     if (r == ERR_OK)
         r = tls_client_new(buf_str(&trust), &e->tls, err);
-    return r == ERR_OK ? policy_of(fds[CTL_FD_POLICY], role->start.generation, &e->policy, err) : r;
+    struct snapshot *policy = NULL;
+    if (r == ERR_OK)
+        r = policy_of(fds[CTL_FD_POLICY], role->start.generation, &policy, err);
+    e->policy = policy;
+    return r;
 }
 
 static enum err_code start(struct role *role, struct err *err)
