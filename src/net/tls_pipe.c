@@ -11,7 +11,7 @@
 #include "net/tls_side.h"
 
 // More than one turn of a driver makes. A peer that asks and asks, and takes no answer, meets it.
-enum { OUT_MAX = 1 * MIB, KEEP_MAX = 4 * KIB };
+enum { OUT_MAX = 1 * MIB, KEEP_MAX = 512 };
 
 struct tls_pipe {
     struct tls_side *side;
