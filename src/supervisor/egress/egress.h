@@ -263,8 +263,8 @@ enum err_code http_dial(struct http_session *h, struct err *e) NONNULL;
 // ------------------------------------------------------------------------------------------------
 
 // Serves HTTP/2 on both legs, to the end of either; each request is decided on by the policy in force when it
-// arrives.
-void http2_serve(struct conn *c, const struct target *t, struct stream *client,
+// arrives. `tls`: both legs speak it.
+void http2_serve(struct conn *c, const struct target *t, bool tls, struct stream *client,
                  struct stream *upstream) NONNULL;
 
 // ---- exchange.c

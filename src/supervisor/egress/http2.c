@@ -204,7 +204,8 @@ static void leg_end(struct leg *l)
     secret_buf_done(&l->out);
 }
 
-void http2_serve(struct conn *c, const struct target *t, struct stream *client, struct stream *upstream)
+void http2_serve(struct conn *c, const struct target *t, bool tls, struct stream *client,
+                 struct stream *upstream)
 {
     struct pair *p = arena_new(&c->arena, struct pair);
     struct err e;
@@ -212,10 +213,11 @@ void http2_serve(struct conn *c, const struct target *t, struct stream *client, 
         return;
     p->c = c;
     p->target = t;
+    p->tls = tls;
     p->client.s = client;
     p->server.s = upstream;
     p->now_ns = p->idle_since_ns = clock_ns();
-    write_authority(t, true, p->authority);
+    write_authority(t, tls, p->authority);
     conn_phase(c, PHASE_IDLE);
     buf_init(&p->client.out, LEG_OUT_MAX);
     buf_init(&p->server.out, LEG_OUT_MAX);

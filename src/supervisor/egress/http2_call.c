@@ -155,7 +155,7 @@ static void forward(struct pair *p, struct call *k, const struct incoming *in, b
         return;
     }
     f[0] = (struct http1_header){STR(":method"), h->method};
-    f[1] = (struct http1_header){STR(":scheme"), STR("https")};
+    f[1] = (struct http1_header){STR(":scheme"), p->tls ? STR("https") : STR("http")};
     f[2] = (struct http1_header){STR(":authority"), str_of(p->authority)};
     f[3] = (struct http1_header){STR(":path"), buf_str(&path), secret};
     size_t n = end_to_end(h, f, 4);
@@ -266,15 +266,17 @@ static void decide(struct pair *p, struct call *k, const struct snapshot *s, boo
     CLEANUP(buf_done) struct buf body, reason;
     buf_init(&body, ANSWER_MAX);
     buf_init(&reason, KIB);
-    if (!request_is_for(p->target, true, &in->head)) {
+    if (!request_is_for(p->target, p->tls, &in->head)) {
         buf_add(&body, STR(ANSWER_AUTHORITY));
         answer(p, k, 403, STR(""), &body);
         report_authority(c, p->target, &in->head);
         return;
     }
-    enum err_code r = str_eq(in->head.scheme, STR("https")) || in->head.form == FORM_AUTHORITY
+    enum err_code r = str_eq(in->head.scheme, p->tls ? STR("https") : STR("http")) ||
+                              in->head.form == FORM_AUTHORITY
                           ? request_facts(c, s, in, &e)
-                          : err_set(&e, ERR_INVALID, "scheme '%.*s' under TLS", STR_FMT(in->head.scheme));
+                          : err_set(&e, ERR_INVALID, "scheme '%.*s' %s TLS", STR_FMT(in->head.scheme),
+                                    p->tls ? "under" : "without");
     if (r != ERR_OK) {
         answer(p, k, 400, STR(""), &body);
         report_failure(c, p->target, "HTTP request rejected before policy evaluation", str_of(e.msg));

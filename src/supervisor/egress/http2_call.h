@@ -50,6 +50,7 @@ struct leg {
 struct pair {
     struct conn *c;
     const struct target *target;
+    bool tls; // both legs speak it
     struct leg client, server;
     struct call *calls;
     bool leaving; // the client was told so

@@ -204,7 +204,7 @@ static struct snapshot *policy(const char *text)
 static void *serve(void *arg)
 {
     struct bench *b = arg;
-    http2_serve(&b->conn, &b->target, b->client, b->upstream);
+    http2_serve(&b->conn, &b->target, true, b->client, b->upstream);
     stream_free(b->client);
     stream_free(b->upstream);
     return NULL;

@@ -254,7 +254,7 @@ static bool offers_h2(struct conn *c, struct reader *in)
 static void serve_either(struct http_session *h, bool server_h2, bool client_h2)
 {
     if (server_h2 && client_h2) {
-        http2_serve(h->c, h->target, h->client, h->upstream);
+        http2_serve(h->c, h->target, true, h->client, h->upstream);
         return;
     }
     if (server_h2) // the client's hello promised what its handshake did not take: another connection
@@ -330,7 +330,7 @@ void tunnel_serve(struct conn *c, const struct target *t, const struct admission
                        STR("client hello: of SSL 2, or of no known version"));
         return;
     }
-    if (a->d.tls_skip && content != CONTENT_HTTP) {
+    if (a->d.tls_skip && content != CONTENT_HTTP && content != CONTENT_H2C) {
         if ((content != CONTENT_TLS || hello_fits(c, t, in)) && unread(c, in, &e) == ERR_OK)
             raw(c, t, up);
         return;
@@ -348,8 +348,8 @@ void tunnel_serve(struct conn *c, const struct target *t, const struct admission
     case CONTENT_H2C:
         if (a->d.inspected)
             refuse_content(c, t, "HTTP/2 prior-knowledge (h2c) is not supported for L7-inspected endpoints");
-        else
-            raw(c, t, up);
+        else // as plain HTTP/1: its requests are for this host
+            http2_serve(c, t, false, c->client, up);
         break;
     case CONTENT_MORE: // nothing came
     case CONTENT_OLD_TLS:
