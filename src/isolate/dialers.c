@@ -5,7 +5,7 @@
 // A kernel that knows WAIT_KILLABLE_RECV does not let signals interrupt that; an older one begins the call
 // again, and it is noted anew.
 //
-// syscalls: seccomp ioctl readlink process_vm_readv pidfd_open pidfd_getfd getsockopt fork socketpair send
+// syscalls: seccomp ioctl readlinkat process_vm_readv pidfd_open pidfd_getfd getsockopt fork socketpair send
 // recv
 #include "isolate/dialers.h"
 
@@ -21,14 +21,13 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "isolate/proc.h"
+#include "isolate/lineage.h"
 #include "isolate/seccomp.h"
 
 enum {
-    HEADS = 4096,        // a power of 2
-    RECENT = 64,         // labels that are looked at for one like a new one; a power of 2
-    TRIES = 3,           // at a process that changes while it is looked at, and at reading for one call; ours
-    SERVED_AT_ONCE = 64, // calls, before other things get their turn
+    HEADS = 4096, // a power of 2
+    RECENT = 64,  // labels that are looked at for one like a new one; a power of 2
+    TRIES = 3,    // at a process that changes while it is looked at, and at reading for one call; ours
     NONE = -1,
 };
 
@@ -62,6 +61,7 @@ struct dialers {
     int listener;
     int hashing; // the child's answers, or -1
     struct exehash *hashes;
+    struct lineage *lineage;
     dialed_fn *dialed;
     void *ctx;
     int heads[HEADS];
@@ -243,12 +243,13 @@ static void let_go(const struct dialers *d, const struct call *c)
 }
 
 // The inode of the socket that descriptor `fd` of the caller stands for; 0: it is no socket.
-static uint32_t inode_of(uint32_t tid, int fd)
+static uint32_t inode_of(struct lineage *l, uint32_t tid, int fd)
 {
-    char path[48], link[48];
+    char name[16], link[48];
     uint64_t inode;
-    (void)snprintf(path, sizeof(path), "/proc/%u/fd/%d", tid, fd);
-    ssize_t n = readlink(path, link, sizeof(link));
+    (void)snprintf(name, sizeof(name), "fd/%d", fd);
+    const int dir = lineage_dir(l, tid);
+    ssize_t n = dir < 0 ? -1 : readlinkat(dir, name, link, sizeof(link));
     struct str s = {link, n > 0 ? (size_t)n : 0};
     if (!str_skip(&s, STR("socket:[")) || !str_ends(s, STR("]")) ||
         !str_u64(str_head(s, s.n - 1), UINT32_MAX, &inode))
@@ -321,21 +322,6 @@ static void start_reading(struct dialers *d, const struct proc_wanted *wanted)
         (void)close(p[0]);
 }
 
-// What people call its pid, where a thread dials.
-static uint32_t process_of(uint32_t tid)
-{
-    CLEANUP(fd_close) int pidfd = (int)syscall(SYS_pidfd_open, tid, 0);
-    CLEANUP(fd_close) int dir = pidfd >= 0 ? -1 : proc_open(tid);
-    char b[256]; // Tgid is its fourth line
-    size_t n = 0;
-    uint64_t pid = tid;
-    if (dir >= 0 && proc_read(dir, "status", b, sizeof(b), &n))
-        for (struct str rest = {b, n}, line; str_line(&rest, &line);)
-            if (str_skip(&line, STR("Tgid:")))
-                return str_u64(str_trim(line), UINT32_MAX, &pid) ? (uint32_t)pid : tid;
-    return tid;
-}
-
 // False: it goes on waiting, for an executable to be read.
 static bool settle(struct dialers *d, struct call *c)
 {
@@ -349,7 +335,7 @@ static bool settle(struct dialers *d, struct call *c)
             arena_done(&a);
         arena_init(&a, MIB);
         proc_wanted_done(&wanted);
-        r = proc_identity(d->hashes, c->tid, &a, &wanted, &id, &e);
+        r = lineage_of(d->lineage, c->tid, &a, &wanted, &id, &e);
     }
     if (r == ERR_OK && wanted.n > 0 && c->tries < TRIES) {
         if (d->hashing >= 0)
@@ -362,7 +348,6 @@ static bool settle(struct dialers *d, struct call *c)
         r = err_set(&e, ERR_DENIED, "binary integrity check failed: the executable does not hold still");
     else if (r == ERR_UNAVAILABLE)
         r = ERR_DENIED;
-    id.pid = r == ERR_OK ? process_of(c->tid) : c->tid;
     if (!stands(d, c)) // what was read may be of a later process with that number
         return true;
     note(d, c->inode, r == ERR_OK ? label_for(d, &id) : label_new(d, c->tid, r, NULL, e.msg));
@@ -371,23 +356,22 @@ static bool settle(struct dialers *d, struct call *c)
     return true;
 }
 
-static bool take(struct dialers *d) // whether there was one
+static void take(struct dialers *d)
 {
     struct seccomp_notif n = {};
     if (ioctl(d->listener, SECCOMP_IOCTL_NOTIF_RECV, &n) != 0)
-        return false;
+        return; // the caller is gone
     const int fd = (int)n.data.args[0];
-    struct call c = {.id = n.id, .tid = n.pid, .inode = inode_of(n.pid, fd), .fd = fd};
+    struct call c = {.id = n.id, .tid = n.pid, .inode = inode_of(d->lineage, n.pid, fd), .fd = fd};
     enum dials what = c.inode == 0 ? DIALS_ELSEWHERE : address(&n, &c);
     c.dials = what == DIALS_ADDRESS;
     if (what == DIALS_ELSEWHERE && c.inode != 0)
         forget(d, c.inode); // should it be dialled after all, it is nobody's
     if (what != DIALS_ELSEWHERE && !settle(d, &c)) {
         d->waiting[d->waiting_n++] = c;
-        return true;
+        return;
     }
     let_go(d, &c);
-    return true;
 }
 
 static void hashed(struct dialers *d)
@@ -427,7 +411,9 @@ enum err_code dialers_new(struct exehash *hashes, dialed_fn *dialed, void *ctx, 
     d->hashes = hashes;
     d->dialed = dialed;
     d->ctx = ctx;
-    enum err_code r = seccomp_watch_connect(&d->listener, e);
+    enum err_code r = lineage_new(hashes, &d->lineage, e);
+    if (r == ERR_OK)
+        r = seccomp_watch_connect(&d->listener, e);
     if (r == ERR_OK)
         *ret = TAKE(d);
     dialers_free(d);
@@ -442,6 +428,7 @@ void dialers_free(struct dialers *d)
         label_unref(d, d->notes[i].label);
     for (size_t i = 0; i < RECENT; i++)
         label_unref(d, d->recent[i]);
+    lineage_free(d->lineage);
     fd_close(&d->listener);
     fd_close(&d->hashing);
     free(d);
@@ -458,9 +445,5 @@ void dialers_serve(struct dialers *d, const struct pollfd p[static IDENTITY_FDS]
     if (p[1].revents)
         hashed(d);
     if (p[0].revents & POLLIN)
-        for (int i = 0; i < SERVED_AT_ONCE && d->waiting_n < DIALERS_WAITING_MAX; i++) {
-            struct pollfd more = {.fd = d->listener, .events = POLLIN};
-            if ((i > 0 && poll(&more, 1, 0) != 1) || !take(d))
-                break;
-        }
+        take(d);
 }

@@ -101,7 +101,7 @@ static bool same_time(struct timespec a, struct timespec b)
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-static bool same_file(const struct exehash_key *a, const struct exehash_key *b)
+bool exehash_same(const struct exehash_key *a, const struct exehash_key *b)
 {
     return a->dev == b->dev && a->ino == b->ino && a->size == b->size && same_time(a->mtime, b->mtime) &&
            same_time(a->ctime, b->ctime);
@@ -110,6 +110,15 @@ static bool same_file(const struct exehash_key *a, const struct exehash_key *b)
 static struct exehash_key key_of(const struct stat *st)
 {
     return (struct exehash_key){st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim};
+}
+
+bool exehash_key_at(int dir, const char *name, struct exehash_key *ret)
+{
+    struct stat st;
+    if (fstatat(dir, name, &st, 0) != 0)
+        return false;
+    *ret = key_of(&st);
+    return true;
 }
 
 static bool is_fresh(const struct exehash_key *k, int64_t now_ms)
@@ -145,13 +154,13 @@ static enum err_code known(const struct exehash *t, const struct exehash_key *ke
                            struct err *e)
 {
     for (size_t i = 0; i < t->files_n; i++)
-        if (same_file(&t->files[i].key, key)) {
+        if (exehash_same(&t->files[i].key, key)) {
             memcpy(ret, t->files[i].hash, 65);
             return ERR_OK;
         }
     for (size_t i = 0; i < t->learnt_n; i++) {
         const struct exehash_found *f = &t->learnt[i];
-        if (!same_file(&f->key, key))
+        if (!exehash_same(&f->key, key))
             continue;
         if (f->code != ERR_OK)
             return err_set(e, (enum err_code)f->code, "%s", f->why);
@@ -175,7 +184,7 @@ static enum err_code read_file(int fd, const struct exehash_key *key, char ret[s
     enum err_code r = sha256(fd, key->size, hash, e);
     if (r == ERR_OK)
         r = look(fd, &after, e);
-    if (r == ERR_OK && !same_file(key, &after))
+    if (r == ERR_OK && !exehash_same(key, &after))
         r = no_hash(e, "the executable changed while it was read");
     if (r == ERR_OK)
         memcpy(ret, hash, 65);

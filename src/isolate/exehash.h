@@ -32,6 +32,10 @@ struct exehash_key { // an executable's content, as far as one can tell without 
     off_t size;
     struct timespec mtime, ctime;
 };
+[[nodiscard]] bool exehash_same(const struct exehash_key *a, const struct exehash_key *b) NONNULL;
+// Of the file that a name in a folder leads to. False: errno says why.
+[[nodiscard]] bool exehash_key_at(int dir, const char *name, struct exehash_key *ret) NONNULL;
+
 struct exehash_found {
     struct exehash_key key;
     uint32_t code; // enum err_code; but for ERR_OK the text says why

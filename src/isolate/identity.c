@@ -345,9 +345,9 @@ static enum err_code holder_of(struct identity_table *t, uint32_t inode, struct 
             e, ERR_UNAVAILABLE,
             "failed to resolve peer binary: no process found owning socket inode %u (scanned %zu processes)",
             inode, h.scanned);
-    r = proc_identity(t->hashes, h.pids[0], a, NULL, &ids[0], e);
+    r = proc_identity(t->hashes, h.pids[0], a, &ids[0], e);
     for (size_t i = 1; i < h.n && r == ERR_OK; i++) {
-        r = proc_identity(t->hashes, h.pids[i], a, NULL, &ids[1], e);
+        r = proc_identity(t->hashes, h.pids[i], a, &ids[1], e);
         if (r == ERR_OK && !proc_same(&ids[0], &ids[1]))
             r = ambiguous(inode, &h, e);
     }

@@ -54,17 +54,12 @@ bool proc_read(int proc_fd, const char *name, char *out, size_t size, size_t *re
     return true;
 }
 
-// Field `want` (from 3, behind the command's name) of /proc/PID/stat: 4 is the parent, 22 the start time.
-bool proc_stat_field(int proc_fd, unsigned want, uint64_t *ret)
+bool proc_stat_in(struct str stat, unsigned want, uint64_t *ret)
 {
-    char b[1024];
-    size_t n = 0;
-    if (!proc_read(proc_fd, "stat", b, sizeof(b), &n))
-        return false;
-    const char *close = n > 0 ? memrchr(b, ')', n) : NULL; // the name may hold anything, parentheses too
+    const char *close = stat.n > 0 ? memrchr(stat.p, ')', stat.n) : NULL; // the name may hold anything
     if (!close)
         return false;
-    struct str rest = {close + 1, (size_t)(b + n - close) - 1}, word;
+    struct str rest = str_from(stat, (size_t)(close - stat.p) + 1), word;
     rest = str_trim(rest);
     for (unsigned field = 3; str_split(&rest, ' ', &word); field++)
         if (field == want)
@@ -72,13 +67,15 @@ bool proc_stat_field(int proc_fd, unsigned want, uint64_t *ret)
     return false;
 }
 
+bool proc_stat_field(int proc_fd, unsigned want, uint64_t *ret)
+{
+    char b[PROC_STAT_MAX];
+    size_t n = 0;
+    return proc_read(proc_fd, "stat", b, sizeof(b), &n) && proc_stat_in((struct str){b, n}, want, ret);
+}
+
 // ---- executables
 // --------------------------------------------------------------------------------------------
-
-struct look {
-    struct exehash *hashes;
-    struct proc_wanted *wanted; // or NULL: what is not known is read
-};
 
 void proc_wanted_done(struct proc_wanted *w)
 {
@@ -119,8 +116,8 @@ static enum err_code still(int proc_fd, struct str path, struct err *e)
 
 // Path and content are those of one opened file: a process that becomes another program in between, however
 // often, cannot give one's name to the other. ERR_NOT_FOUND: it has ended.
-static enum err_code program(const struct look *t, int proc_fd, struct arena *a, struct str *ret,
-                             char hash[static 65], struct err *e)
+enum err_code proc_program(const struct proc_look *t, int proc_fd, struct arena *a, struct str *ret,
+                           char hash[static 65], struct err *e)
 {
     char b[PATH_BYTES + 1], own[40];
     struct str path;
@@ -137,6 +134,7 @@ static enum err_code program(const struct look *t, int proc_fd, struct arena *a,
         return arena_limit(a, "an identity", e);
     r = t->wanted ? exehash_known(t->hashes, fd, hash, e) : exehash_file(t->hashes, fd, hash, e);
     if (r == ERR_NOT_FOUND && t->wanted && t->wanted->n < PROC_WANTED_MAX) {
+        hash[0] = '\0';
         t->wanted->fds[t->wanted->n++] = fd_take(&fd);
         return ERR_OK;
     }
@@ -160,14 +158,9 @@ static bool is_listed(const struct identity *id, struct str path)
 }
 
 // Absolute paths among the argument words: for people who read the log, never for a decision.
-static bool cmdline(int proc_fd, struct arena *a, struct identity *id)
+bool proc_cmdline_in(struct str text, struct arena *a, struct identity *id)
 {
-    char b[CMDLINE_BYTES];
-    size_t n = 0;
-    if (!proc_read(proc_fd, "cmdline", b, sizeof(b), &n))
-        return true;
-    struct str rest = {b, n};
-    for (struct str word; n > 0 && str_split(&rest, '\0', &word);) {
+    for (struct str word; text.n > 0 && str_split(&text, '\0', &word);) {
         if (word.n == 0 || word.p[0] != '/' || id->cmdline_n == IDENTITY_CMDLINE_MAX || is_listed(id, word))
             continue;
         if (!arena_dup(a, word, &id->cmdline[id->cmdline_n]))
@@ -177,14 +170,21 @@ static bool cmdline(int proc_fd, struct arena *a, struct identity *id)
     return true;
 }
 
-static enum err_code ancestor(const struct look *t, int fd, struct arena *a, struct identity *id,
+static bool cmdline(int proc_fd, struct arena *a, struct identity *id)
+{
+    char b[CMDLINE_BYTES];
+    size_t n = 0;
+    return !proc_read(proc_fd, "cmdline", b, sizeof(b), &n) || proc_cmdline_in((struct str){b, n}, a, id);
+}
+
+static enum err_code ancestor(const struct proc_look *t, int fd, struct arena *a, struct identity *id,
                               struct err *e)
 {
     char hash[65];
     struct str path = STR("");
     if (id->ancestors_n == IDENTITY_ANCESTORS_MAX) // a list that is cut would not be the process's
         return err_set(e, ERR_DENIED, "it has more than %d ancestors", IDENTITY_ANCESTORS_MAX);
-    enum err_code r = program(t, fd, a, &path, hash, e);
+    enum err_code r = proc_program(t, fd, a, &path, hash, e);
     if (r == ERR_NOT_FOUND) // the kernel has not yet given its children to another
         return ERR_OK;
     if (r == ERR_DENIED)
@@ -196,7 +196,7 @@ static enum err_code ancestor(const struct look *t, int fd, struct arena *a, str
 
 // Parents up to pid 1, which is ours and counts for nobody. A parent that is asked for by its number may have
 // ended, and the number be another's: it was the parent if the child still says so once its folder is open.
-static enum err_code ancestors(const struct look *t, int proc_fd, struct arena *a, struct identity *id,
+static enum err_code ancestors(const struct proc_look *t, int proc_fd, struct arena *a, struct identity *id,
                                struct err *e)
 {
     CLEANUP(fd_close) int child = fcntl(proc_fd, F_DUPFD_CLOEXEC, 3);
@@ -217,10 +217,10 @@ static enum err_code ancestors(const struct look *t, int proc_fd, struct arena *
     return r;
 }
 
-enum err_code proc_identity(struct exehash *h, uint32_t pid, struct arena *a, struct proc_wanted *wanted,
-                            struct identity *ret, struct err *e)
+enum err_code proc_identity(struct exehash *h, uint32_t pid, struct arena *a, struct identity *ret,
+                            struct err *e)
 {
-    const struct look look = {h, wanted};
+    const struct proc_look look = {h, NULL};
     struct identity id = {.pid = pid};
     CLEANUP(fd_close) int fd = proc_open(pid);
     uint64_t before = 0, after = 1;
@@ -228,7 +228,7 @@ enum err_code proc_identity(struct exehash *h, uint32_t pid, struct arena *a, st
     if (fd < 0 || !proc_stat_field(fd, 22, &before))
         r = err_set(e, ERR_UNAVAILABLE, "it has ended");
     if (r == ERR_OK)
-        r = program(&look, fd, a, &id.exe, id.hash, e);
+        r = proc_program(&look, fd, a, &id.exe, id.hash, e);
     if (r == ERR_NOT_FOUND)
         r = e->code = ERR_UNAVAILABLE;
     if (r == ERR_OK)

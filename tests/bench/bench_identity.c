@@ -29,7 +29,8 @@ static void *idle(void *arg)
 static void bystander(unsigned threads)
 {
     for (int i = 0; i < DESCRIPTORS; i++)
-        (void)dup(0);
+        if (dup(0) < 0)
+            _exit(1);
     for (unsigned i = 1; i < threads; i++) {
         pthread_t t;
         (void)pthread_create(&t, NULL, idle, NULL);
@@ -54,13 +55,11 @@ static bool pair_of(int fd, struct sock_pair *ret)
 }
 
 // Among `processes` others; they end with this one, which is their pid 1.
-static bool measure(const struct sock_pair *pair, unsigned processes, unsigned threads)
+static bool measure(struct identity_table *t, const struct sock_pair *pair, unsigned processes,
+                    unsigned threads, const char *how)
 {
     struct err e = {};
-    struct identity_table *t = NULL;
     struct identity id;
-    if (identity_table_new(&t, &e) != ERR_OK)
-        return false;
     pid_t group = 0;
     for (unsigned i = 0; i < processes; i++) {
         pid_t pid = fork();
@@ -83,14 +82,36 @@ static bool measure(const struct sock_pair *pair, unsigned processes, unsigned t
             return false;
         }
     }
-    printf("identity among %u processes of %u threads\t%.3f\tms\n", processes, threads,
+    printf("identity %s, among %u processes of %u threads\t%.4f\tms\n", how, processes, threads,
            (double)(clock_ns() - start) / LOOKUPS / 1e6);
     if (group)
         (void)kill(-group, SIGKILL);
     for (unsigned i = 0; i < processes; i++)
         (void)wait(NULL);
-    identity_table_free(t);
     return true;
+}
+
+// A client that dials while somebody takes note of it, or nobody does. Its end of the connection.
+static bool accepted(struct identity_table *t, int listener, const struct sockaddr_in *to,
+                     struct sock_pair *ret)
+{
+    if (fork() == 0) {
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (connect(fd, (const struct sockaddr *)to, sizeof(*to)) == 0)
+            (void)idle(NULL);
+        _exit(1);
+    }
+    for (;;) {
+        struct pollfd p[1 + IDENTITY_FDS] = {{.fd = listener, .events = POLLIN}};
+        identity_poll(t, p + 1);
+        if (poll(p, ARRAY_LEN(p), 10'000) <= 0)
+            return false;
+        identity_serve(t, p + 1);
+        if (p[0].revents) {
+            CLEANUP(fd_close) int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+            return pair_of(fd, ret);
+        }
+    }
 }
 
 static int inside(void)
@@ -107,16 +128,16 @@ static int inside(void)
         (void)fprintf(stderr, "bench_identity: the namespaces cannot be set up here: %s\n", e.msg);
         return 1;
     }
-    if (fork() == 0) {
-        int fd = socket(AF_INET, SOCK_STREAM, 0);
-        if (connect(fd, (const struct sockaddr *)&at, n) == 0)
-            (void)idle(NULL);
-        _exit(1);
-    }
-    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-    bool ok = pair_of(fd, &pair) && close(fd) == 0 && close(listener) == 0;
-    ok = ok && measure(&pair, 0, 1) && measure(&pair, 50, 1) && measure(&pair, 500, 1) &&
-         measure(&pair, 50, 10);
+    struct identity_table *t = NULL;
+    bool ok = identity_table_new(&t, &e) == ERR_OK && accepted(t, listener, &at, &pair);
+    ok = ok && measure(t, &pair, 0, 1, "by holders") && measure(t, &pair, 50, 1, "by holders") &&
+         measure(t, &pair, 500, 1, "by holders") && measure(t, &pair, 50, 10, "by holders");
+    if (ok && identity_watch(t, NULL, NULL, &e) != ERR_OK)
+        (void)fprintf(stderr, "bench_identity: %s\n", e.msg);
+    else
+        ok = ok && accepted(t, listener, &at, &pair) && measure(t, &pair, 0, 1, "by who dialled") &&
+             measure(t, &pair, 500, 1, "by who dialled");
+    identity_table_free(t);
     return ok ? 0 : 1;
 }
 
