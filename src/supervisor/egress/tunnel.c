@@ -12,6 +12,7 @@ enum content { CONTENT_MORE, CONTENT_TLS, CONTENT_HTTP, CONTENT_H2C, CONTENT_OLD
 
 enum {
     METHOD_MAX = 32,     // a longer first word is no method that a server would take; ours
+    HOLD_MS = 200,       // bytes that tell nothing wait so long for more before the server gets them; ours
     SSL2_BYTE_MAX = 0xc0 // the first byte of an SSL 2 record of at most 16 KiB
 };
 
@@ -93,44 +94,86 @@ static enum err_code pass_greeting(struct conn *c, struct stream *upstream, bool
     return n == 0 ? stream_end(c->client, &w, e) : stream_write(c->client, (struct str){b, n}, &w, e);
 }
 
-static enum err_code wait_client(struct conn *c, struct stream *upstream, bool listen, int64_t deadline,
-                                 bool *ended, struct err *e)
+struct opening { // what the client has said so far
+    struct reader *in;
+    struct stream *upstream;
+    bool listen; // the server may speak first, and is heard meanwhile
+    bool server_ended;
+    size_t sent; // of in: the server has them
+};
+
+// ERR_TIMEOUT: it said nothing until `until`.
+static enum err_code wait_client(struct conn *c, struct opening *o, int64_t until, struct err *e)
 {
     for (;;) {
         struct pollfd p[3] = {{.fd = c->client->fd, .events = POLLIN},
                               {.fd = c->cancel_fd, .events = POLLIN},
-                              {.fd = listen && !*ended ? upstream->fd : -1, .events = POLLIN}};
-        if (poll(p, ARRAY_LEN(p), deadline_left_ms(deadline)) < 0 && errno != EINTR)
+                              {.fd = o->listen && !o->server_ended ? o->upstream->fd : -1, .events = POLLIN}};
+        if (poll(p, ARRAY_LEN(p), deadline_left_ms(until)) < 0 && errno != EINTR)
             return err_set(e, ERR_INTERNAL, "poll: %s", fd_strerror(errno));
         if (p[1].revents)
             return err_set(e, ERR_DENIED, "cancelled");
         if (p[0].revents)
             return ERR_OK;
-        enum err_code r = p[2].revents ? pass_greeting(c, upstream, ended, e) : ERR_OK;
+        enum err_code r = p[2].revents ? pass_greeting(c, o->upstream, &o->server_ended, e) : ERR_OK;
         if (r != ERR_OK)
             return r;
-        if (deadline_passed(deadline))
+        if (deadline_passed(until))
             return err_set(e, ERR_TIMEOUT, "the client says nothing");
     }
 }
 
-// Reads until the client's first bytes tell what they are. There is no short limit after which they count as
-// something else: a client that was silent for so long could say anything afterwards. `listen`: the server
-// may speak first, and is heard meanwhile. ERR_TIMEOUT: the client said nothing that tells.
-static enum err_code peek(struct conn *c, struct reader *in, struct stream *upstream, bool listen,
-                          enum content *ret, struct err *e)
+// Whether there is text that the server has not got and may have: it does nothing on a line without an end,
+// and when the line has one it is looked at as if it had been held. The beginning of TLS is not of that kind.
+static bool may_send(const struct opening *o)
 {
-    int64_t deadline = deadline_in_ms(listen ? BODY_IDLE_MS : HEAD_TIMEOUT_MS);
-    bool ended = false, server_ended = false;
+    struct str b = reader_str(o->in);
+    return o->listen && b.n > o->sent && (unsigned char)b.p[0] < 0x80 && b.p[0] != 0x16;
+}
+
+static enum err_code send_on(struct conn *c, struct opening *o, struct err *e)
+{
+    struct wait w = conn_wait(c, deadline_in_ms(BODY_IDLE_MS));
+    enum err_code r = stream_write(o->upstream, str_from(reader_str(o->in), o->sent), &w, e);
+    o->sent = reader_str(o->in).n;
+    return r;
+}
+
+// Waits for more of the client. What it said may be all that it says before it gets an answer (a lone word of
+// a protocol without lines): after HOLD_MS of silence the server gets it.
+static enum err_code hear_more(struct conn *c, struct opening *o, int64_t deadline, struct err *e)
+{
+    int64_t soon = deadline_in_ms(HOLD_MS);
+    if (!may_send(o) || soon > deadline)
+        return wait_client(c, o, deadline, e);
+    enum err_code r = wait_client(c, o, soon, e);
+    if (r != ERR_TIMEOUT)
+        return r;
+    r = send_on(c, o, e);
+    return r == ERR_OK ? wait_client(c, o, deadline, e) : r;
+}
+
+// Reads until the client's first bytes tell what they are. There is no limit after which they count as
+// something else: a client that was silent for so long could say anything afterwards. ERR_TIMEOUT: the client
+// said nothing that tells. ERR_INVALID: what the server has already got the beginning of is to be looked
+// into.
+static enum err_code peek(struct conn *c, struct opening *o, enum content *ret, struct err *e)
+{
+    struct reader *in = o->in;
+    int64_t deadline = deadline_in_ms(o->listen ? BODY_IDLE_MS : HEAD_TIMEOUT_MS);
+    bool ended = false;
     for (;;) {
         *ret = content_of(reader_str(in));
+        if (*ret != CONTENT_MORE && *ret != CONTENT_OTHER && o->sent > 0)
+            return err_set(e, ERR_INVALID, "a request whose first line came in pieces, more than %d ms apart",
+                           HOLD_MS);
         if (*ret != CONTENT_MORE)
             return ERR_OK;
         if (ended || reader_str(in).n == sizeof(in->b)) {
             *ret = CONTENT_OTHER;
             return ended ? ERR_OK : err_set(e, ERR_LIMIT, "a first line of more than %zu bytes", in->n);
         }
-        enum err_code r = wait_client(c, upstream, listen, deadline, &server_ended, e);
+        enum err_code r = hear_more(c, o, deadline, e);
         struct wait w = conn_wait(c, deadline);
         if (r == ERR_OK)
             r = reader_fill(in, &w, &ended, e);
@@ -316,15 +359,17 @@ void tunnel_serve(struct conn *c, const struct target *t, const struct admission
 
     struct err e;
     enum content content;
-    const bool listen = a->d.tls_skip || !a->d.inspected;
-    enum err_code r = peek(c, in, up, listen, &content, &e);
-    if (r != ERR_OK && (r != ERR_TIMEOUT || listen)) {
+    struct opening o = {.in = in, .upstream = up, .listen = a->d.tls_skip || !a->d.inspected};
+    enum err_code r = peek(c, &o, &content, &e);
+    if (r != ERR_OK && (r != ERR_TIMEOUT || o.listen)) {
         report_failure(c, t,
-                       r == ERR_DENIED ? "tunnel closed after policy reload"
-                                       : "tunnel ended before its client spoke",
+                       r == ERR_DENIED    ? "tunnel closed after policy reload"
+                       : r == ERR_INVALID ? "tunnel refused"
+                                          : "tunnel ended before its client spoke",
                        r == ERR_DENIED ? STR("") : str_of(e.msg));
         return;
     }
+    in->off += o.sent; // the server has them
     if (content == CONTENT_OLD_TLS) {
         report_failure(c, t, "TLS client hello refused",
                        STR("client hello: of SSL 2, or of no known version"));
