@@ -22,7 +22,12 @@ static enum err_code get(struct __user_cap_data_struct data[2], struct err *e)
 static enum err_code bound_check(struct err *e)
 {
     for (unsigned long cap = 0; cap <= CAP_MAX; cap++) {
-        if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1)
+        int there = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+        if (there < 0)
+            return cap > CAP_LAST_CAP / 2
+                       ? ERR_OK // the kernel knows no more
+                       : err_set(e, ERR_INTERNAL, "the bounding set cannot be read: %s", fd_strerror(errno));
+        if (there == 1)
             return err_set(e, ERR_PRECONDITION, "capability %lu is still in the bounding set", cap);
         if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0) == 1)
             return err_set(e, ERR_PRECONDITION, "capability %lu is still ambient", cap);
@@ -53,7 +58,7 @@ static void bound(void)
                     SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
                     SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED,
                 0, 0, 0);
-    for (unsigned long cap = 0; cap <= CAP_MAX; cap++)
+    for (unsigned long cap = 0; cap <= CAP_MAX && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
         (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 }

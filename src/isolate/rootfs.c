@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -22,7 +23,10 @@
 #include "base/fd.h"
 #include "isolate/rootfs_mount.h"
 
-enum { LINKS_MAX = 40 }; // as the kernel's own limit for one path
+enum {
+    LINKS_MAX = 40, // as the kernel's own limit for one path
+    SENDFILE_BYTES = 4 * MIB,
+};
 
 struct item {
     char path[PATH_TEXT_MAX]; // in the new root
@@ -551,15 +555,24 @@ enum err_code rootfs_tls_file(const char *name, struct str text, struct err *e)
     return r == ERR_OK ? mnt_file(dir, name, text, e) : r;
 }
 
-enum err_code rootfs_tls_bundle(const char *name, struct err *e)
+static const char bundle[] = "/etc/openshell-tls/ca-bundle.pem";
+
+enum err_code rootfs_tls_bundle(int fd, struct err *e)
 {
     static const char *const places[] = {"etc/ssl/certs/ca-certificates.crt",
                                          "etc/pki/tls/certs/ca-bundle.crt", "etc/ssl/ca-bundle.pem",
                                          "etc/ssl/cert.pem"}; // reference 2.10
-    char path[PATH_TEXT_MAX];
-    (void)snprintf(path, sizeof(path), "/etc/openshell-tls/%s", name);
     CLEANUP(fd_close) int root = -1;
-    enum err_code r = fd_open("/", O_PATH | O_DIRECTORY, 0, &root, e);
+    CLEANUP(fd_close) int file = -1;
+    enum err_code r = rootfs_tls_file("ca-bundle.pem", STR(""), e);
+    if (r == ERR_OK)
+        r = fd_open(bundle, O_WRONLY | O_NOFOLLOW, 0, &file, e);
+    off_t at = 0; // our own: others read from the same descriptor
+    for (ssize_t n = 1; r == ERR_OK && n > 0;)
+        if ((n = sendfile(file, fd, &at, SENDFILE_BYTES)) < 0)
+            r = err_set(e, fd_code(errno), "%s: %s", bundle, fd_strerror(errno));
+    if (r == ERR_OK)
+        r = fd_open("/", O_PATH | O_DIRECTORY, 0, &root, e);
     for (size_t i = 0; r == ERR_OK && i < ARRAY_LEN(places); i++) {
         CLEANUP(fd_close) int tree = -1;
         CLEANUP(fd_close) int place = -1;
@@ -568,11 +581,20 @@ enum err_code rootfs_tls_bundle(const char *name, struct err *e)
         if (mnt_open(root, places[i], O_PATH, &place, &absent) != ERR_OK || fstat(place, &st) != 0 ||
             !S_ISREG(st.st_mode))
             continue;
-        r = mnt_clone(AT_FDCWD, path, false, &tree, e);
+        r = mnt_clone(AT_FDCWD, bundle, false, &tree, e);
         if (r == ERR_OK)
             r = mnt_flags(tree, true, e);
         if (r == ERR_OK)
             r = mnt_attach(tree, root, places[i], e);
     }
     return r;
+}
+
+enum err_code rootfs_tls_bundle_add(struct str pem, struct err *e)
+{
+    CLEANUP(fd_close) int file = -1;
+    enum err_code r = fd_open(bundle, O_WRONLY | O_APPEND | O_NOFOLLOW, 0, &file, e);
+    if (r == ERR_OK)
+        r = fd_write_all(file, STR("\n"), e); // the last of the others may lack its own
+    return r == ERR_OK ? fd_write_all(file, pem, e) : r;
 }

@@ -47,9 +47,10 @@ enum err_code rootfs_enter(const struct rootfs *r, struct err *e) NONNULL;
 // Afterwards, in init: a file below /etc/openshell-tls, mode 0444.
 enum err_code rootfs_tls_file(const char *name, struct str text, struct err *e) NONNULL;
 
-// And then: the bundle among those files in the place of the system's own, for programs that know only that
-// place.
-enum err_code rootfs_tls_bundle(const char *name, struct err *e) NONNULL;
+// The bundle among those files, ca-bundle.pem: what `fd` holds from its beginning. It also takes the place of
+// the system's own, for programs that know only that. Then the sandbox's own CA is put behind the others.
+enum err_code rootfs_tls_bundle(int fd, struct err *e) NONNULL;
+enum err_code rootfs_tls_bundle_add(struct str pem, struct err *e) NONNULL;
 
 // Lexically, as the policy's paths are read: no "." and no empty component, no "/" at the end. False: not
 // absolute, has "..", or longer than size.

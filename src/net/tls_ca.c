@@ -32,8 +32,8 @@ struct leaf {
 struct tls_ca {
     EVP_PKEY *key, *leaf_key;
     X509 *cert;
-    SSL_CTX *ctx;
     pthread_mutex_t lock; // guards what follows
+    SSL_CTX *ctx;         // NULL until the first handshake, which a start does not wait for
     struct leaf *buckets[BUCKETS];
     struct leaf *newest, *oldest;
     size_t n;
@@ -247,7 +247,7 @@ enum err_code tls_ca_new(struct tls_ca **ret, struct err *e)
         return err_set(e, ERR_LIMIT, "no memory for a CA");
     (void)pthread_mutex_init(&ca->lock, NULL);
     bool ok = tls_library_init() && (ca->key = EVP_EC_gen("P-256")) && (ca->leaf_key = EVP_EC_gen("P-256")) &&
-              (ca->cert = ca_cert(ca->key)) && (ca->ctx = server_ctx());
+              (ca->cert = ca_cert(ca->key));
     if (!ok) {
         tls_ca_free(ca);
         return tls_error("making a CA", ERR_INTERNAL, e);
@@ -284,7 +284,12 @@ enum err_code tls_ca_pem(const struct tls_ca *ca, struct buf *out, struct err *e
 
 SSL_CTX *tls_ca_ctx(struct tls_ca *ca)
 {
-    return ca->ctx;
+    (void)pthread_mutex_lock(&ca->lock);
+    if (!ca->ctx)
+        ca->ctx = server_ctx();
+    SSL_CTX *ctx = ca->ctx;
+    (void)pthread_mutex_unlock(&ca->lock);
+    return ctx;
 }
 
 EVP_PKEY *tls_ca_leaf_key(struct tls_ca *ca)

@@ -8,11 +8,10 @@
 enum { SESSIONS_MAX = 256 }; // slots, by hash of host and port; a later session takes an earlier one's
 
 struct tls_client {
-    SSL_CTX *ctx;
     pthread_mutex_t lock; // guards slots
     pthread_mutex_t load; // guards what follows
-    bool loaded;
-    char *pem; // until it was read into ctx
+    SSL_CTX *ctx;         // NULL until the first connection
+    char *pem;            // until it was read into ctx
     size_t pem_n;
     struct {
         struct tls_session_key key;
@@ -141,19 +140,6 @@ enum err_code tls_client_new(struct str pem, struct tls_client **ret, struct err
     c->pem_n = pem.n;
     (void)pthread_mutex_init(&c->lock, NULL);
     (void)pthread_mutex_init(&c->load, NULL);
-    bool ok = tls_library_init() && CRYPTO_THREAD_run_once(&once, index_init) && pending_index >= 0 &&
-              (c->ctx = SSL_CTX_new(TLS_client_method())) &&
-              SSL_CTX_set_min_proto_version(c->ctx, TLS1_2_VERSION) == 1;
-    if (!ok) {
-        tls_client_free(c);
-        return tls_error("TLS", ERR_INTERNAL, e);
-    }
-    SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER, NULL);
-    tls_ctx_tune(c->ctx);
-    // What the bundle holds is trusted, whether it signed itself or not.
-    (void)X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(c->ctx), X509_V_FLAG_PARTIAL_CHAIN);
-    (void)SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-    SSL_CTX_sess_set_new_cb(c->ctx, on_session);
     *ret = c;
     return ERR_OK;
 }
@@ -171,21 +157,41 @@ void tls_client_free(struct tls_client *c)
     free(c);
 }
 
-// A system's bundle takes OpenSSL 15 ms: as long as all else that a start does, and many a sandbox dials
-// nobody.
+static SSL_CTX *client_ctx(void)
+{
+    if (!tls_library_init() || !CRYPTO_THREAD_run_once(&once, index_init) || pending_index < 0)
+        return NULL;
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    if (!ctx || SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1) {
+        SSL_CTX_free(ctx);
+        return NULL;
+    }
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    tls_ctx_tune(ctx);
+    // What the bundle holds is trusted, whether it signed itself or not.
+    (void)X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx), X509_V_FLAG_PARTIAL_CHAIN);
+    (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(ctx, on_session);
+    return ctx;
+}
+
+// A context takes OpenSSL 1.5 ms, a system's bundle 15: more than all else that a start does, and many a
+// sandbox dials nobody.
 enum err_code tls_client_ctx(struct tls_client *c, SSL_CTX **ret, struct err *e)
 {
     enum err_code r = ERR_OK;
     (void)pthread_mutex_lock(&c->load);
-    if (!c->loaded) {
-        r = trust(c->ctx, (struct str){c->pem, c->pem_n}, e);
-        c->loaded = r == ERR_OK;
+    if (!c->ctx) {
+        SSL_CTX *ctx = client_ctx();
+        r = ctx ? trust(ctx, (struct str){c->pem, c->pem_n}, e) : tls_error("TLS", ERR_INTERNAL, e);
+        if (r == ERR_OK) {
+            c->ctx = TAKE(ctx);
+            free(TAKE(c->pem));
+        }
+        SSL_CTX_free(ctx);
     }
-    if (c->loaded) {
-        free(c->pem);
-        c->pem = NULL;
+    if (r == ERR_OK)
         *ret = c->ctx;
-    }
     (void)pthread_mutex_unlock(&c->load);
     return r;
 }

@@ -21,7 +21,7 @@ struct tls_expect { // of a server handshake, by SSL_get_app_data
     bool h2;
     bool refused; // set where the client named another host
 };
-[[nodiscard]] SSL_CTX *tls_ca_ctx(struct tls_ca *ca) NONNULL;
+[[nodiscard]] SSL_CTX *tls_ca_ctx(struct tls_ca *ca) NONNULL; // NULL: OpenSSL says why
 [[nodiscard]] EVP_PKEY *tls_ca_leaf_key(struct tls_ca *ca) NONNULL;
 // A reference to the leaf for `host`, made now or found in the cache.
 enum err_code tls_ca_leaf(struct tls_ca *ca, struct str host, X509 **ret, struct err *e) NONNULL;

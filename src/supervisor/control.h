@@ -33,7 +33,7 @@ enum ctl_exec_fd { CTL_FD_COMMAND, CTL_FD_STDIN, CTL_FD_STDOUT, CTL_FD_STDERR, C
 
 enum { CTL_COMMANDS_MAX = 65 }; // at a time: the main process and 64 more; ours
 
-enum ctl_go_fd { CTL_FD_CA, CTL_FD_BUNDLE, CTL_GO_FDS };
+enum ctl_go_fd { CTL_FD_CA, CTL_GO_FDS }; // a sealed memfd: the CA certificate as PEM
 
 enum ctl_start_fd { // sealed memfds with texts
     CTL_FD_POLICY,

@@ -25,7 +25,7 @@
 #include "supervisor/spec.h"
 
 enum {
-    CA_TEXT_MAX = 4 * MIB,
+    CA_TEXT_MAX = 64 * KIB,
     DIALS_TOLD = 20, // in a second, to addresses that nothing answers at; ours
 };
 
@@ -137,6 +137,9 @@ static enum err_code files(struct init *s, struct err *e)
                                 .etc_n = ARRAY_LEN(etc)};
     if (r == ERR_OK)
         r = rootfs_enter(&root, e);
+    if (r == ERR_OK)
+        r = rootfs_tls_bundle(INIT_FD_TRUST, e);
+    (void)close(INIT_FD_TRUST);
     return r == ERR_OK ? agent_paths(spec, &s->arena, &s->paths, e) : r; // and what the sandbox has
 }
 
@@ -239,21 +242,15 @@ static void say_done(enum err_code code, int value, const struct err *why)
 // ---- the agent's life
 // --------------------------------------------------------------------------------------------
 
-static enum err_code tls_file(const char *name, int fd, struct err *e)
-{
-    CLEANUP(buf_done) struct buf text = {};
-    enum err_code r = fd_read_all(fd, CA_TEXT_MAX, &text, e);
-    return r == ERR_OK ? rootfs_tls_file(name, buf_str(&text), e) : r;
-}
-
 static void go(struct init *s, const int *fds, bool start)
 {
     struct err e = {};
-    enum err_code r = tls_file("openshell-ca.pem", fds[CTL_FD_CA], &e);
+    CLEANUP(buf_done) struct buf ca = {};
+    enum err_code r = fd_read_all(fds[CTL_FD_CA], CA_TEXT_MAX, &ca, &e);
     if (r == ERR_OK)
-        r = tls_file("ca-bundle.pem", fds[CTL_FD_BUNDLE], &e);
+        r = rootfs_tls_file("openshell-ca.pem", buf_str(&ca), &e);
     if (r == ERR_OK)
-        r = rootfs_tls_bundle("ca-bundle.pem", &e);
+        r = rootfs_tls_bundle_add(buf_str(&ca), &e);
     const struct agent_io io = {.fds = {-1, -1, -1}, .tty = s->slave};
     if (r != ERR_OK)
         say_done(r, 1, &e);

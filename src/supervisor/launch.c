@@ -127,6 +127,7 @@ static enum err_code start_egress(struct launcher *l, int monitor, int events, s
     (void)snprintf(m.hostname, sizeof(m.hostname), "%s", l->opts->name);
     if (r == ERR_OK)
         r = ctl_send(l->egress, &m, text_fds, CTL_START_FDS, e);
+    l->trust = fd_take(&text_fds[CTL_FD_TRUST]);
     for (size_t i = 0; i < CTL_START_FDS; i++)
         fd_close(&text_fds[i]);
     return r;
@@ -153,17 +154,19 @@ static enum err_code start_init(struct launcher *l, int monitor, struct err *e)
     const int fds[] = {[INIT_FD_CONTROL - 3] = theirs,
                        [INIT_FD_MONITOR - 3] = monitor,
                        [INIT_FD_SPEC - 3] = spec,
+                       [INIT_FD_TRUST - 3] = l->trust,
                        [INIT_FD_WORKDIR - 3] = l->plan->workdir_fd};
     const struct ns_spawn s = {.argv = argv,
                                .envp = no_env,
                                .fds = fds,
-                               .fds_n = l->plan->workdir_fd >= 0 ? 4 : 3,
+                               .fds_n = l->plan->workdir_fd >= 0 ? 5 : 4,
                                .isolated = true,
                                .placed = placed,
                                .ctx = &l->limits};
     if (r == ERR_OK)
         r = ns_spawn(&s, &l->init_child, e);
     fd_close(&l->plan->workdir_fd);
+    fd_close(&l->trust);
     return r == ERR_OK ? r : err_wrap(e, r, "starting the sandbox");
 }
 
@@ -221,23 +224,12 @@ static enum err_code go(struct launcher *l, struct err *e)
 {
     if (!l->built || l->ca.n == 0)
         return ERR_OK;
-    CLEANUP(buf_done) struct buf bundle;
-    buf_init(&bundle, l->plan->trust.n + l->ca.n + 1);
-    buf_add(&bundle, buf_str(&l->plan->trust));
-    if (bundle.n > 0 && bundle.p[bundle.n - 1] != '\n')
-        buf_addc(&bundle, '\n');
-    buf_add(&bundle, buf_str(&l->ca));
-    int fds[CTL_GO_FDS] = {-1, -1};
-    enum err_code r = buf_check(&bundle, "the CA bundle", e);
-    if (r == ERR_OK)
-        r = ctl_memfd(buf_str(&l->ca), &fds[CTL_FD_CA], e);
-    if (r == ERR_OK)
-        r = ctl_memfd(buf_str(&bundle), &fds[CTL_FD_BUNDLE], e);
+    int fds[CTL_GO_FDS] = {-1};
+    enum err_code r = ctl_memfd(buf_str(&l->ca), &fds[CTL_FD_CA], e);
     const struct ctl_msg m = {.kind = CTL_GO, .value = !l->opts->session};
     if (r == ERR_OK)
         r = ctl_send(l->init, &m, fds, CTL_GO_FDS, e);
     fd_close(&fds[CTL_FD_CA]);
-    fd_close(&fds[CTL_FD_BUNDLE]);
     return r == ERR_OK && l->opts->session ? session_begin(l->opts->session, l, e) : r;
 }
 
@@ -492,11 +484,11 @@ static void finish(struct launcher *l)
         l->terminal = NULL;
     }
     fd_close(&l->init);
+    fd_close(&l->egress); // while init ends: it waits for those whose clients end with that
     if (l->init_child.pid > 0) {
         (void)waitpid(l->init_child.pid, NULL, 0);
         fd_close(&l->init_child.pidfd);
     }
-    fd_close(&l->egress);
     int64_t until = deadline_in_ms(END_WAIT_MS);
     while (l->egress_child.pid > 0) {
         struct pollfd p[2] = {{.fd = l->egress_child.pidfd, .events = POLLIN},
@@ -528,6 +520,7 @@ static void clean_up(struct launcher *l)
     fd_close(&l->signals);
     fd_close(&l->reloads);
     fd_close(&l->vault);
+    fd_close(&l->trust);
     buf_done(&l->ca);
     eventlog_free(l->log);
     eventlog_free(l->json);
@@ -546,6 +539,7 @@ enum err_code launch(const struct launch_opts *o, struct plan *p, int *ret_statu
                          .reloads = -1,
                          .vault = -1,
                          .guard = -1,
+                         .trust = -1,
                          .egress_child = {.pidfd = -1},
                          .init_child = {.pidfd = -1},
                          .status = 1};

@@ -19,6 +19,7 @@ struct launcher {
     uint64_t generation; // of the policy in force
     int egress, init;    // control channels
     int events, signals, reloads, guard, vault;
+    int trust;              // the bundle, until egress and init have it
     pid_t guard_pid, agent; // agent: in the sandbox; 0 until it runs
     int status;             // to exit with
     bool built, ended, had_terminal;
