@@ -42,6 +42,8 @@ enum err_code mnt_private(struct err *e)
 
 static enum err_code fs_new(const char *type, const char *const *options, int *ret, struct err *e)
 {
+    // Terminals are devices; those of an instance of one's own lead nowhere else.
+    unsigned attrs = MOUNT_ATTR_NOSUID | (strcmp(type, "devpts") == 0 ? MOUNT_ATTR_NOEXEC : MOUNT_ATTR_NODEV);
     CLEANUP(fd_close) int fs = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
     if (fs < 0)
         return failed(e, "fsopen", type);
@@ -51,7 +53,7 @@ static enum err_code fs_new(const char *type, const char *const *options, int *r
             return failed(e, type, options[0]);
     if (syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0)
         return failed(e, "make a file system", type);
-    int fd = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+    int fd = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attrs);
     if (fd < 0)
         return failed(e, "fsmount", type);
     *ret = fd;

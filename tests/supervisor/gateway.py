@@ -30,7 +30,7 @@ class Relay:
 
     def __init__(self):
         self.channel = str(uuid.uuid4())
-        self.frames, self.out, self.err, self.code = queue.Queue(), b"", b"", None
+        self.frames, self.out, self.err, self.code = queue.Queue(), bytearray(), bytearray(), None
         self.changed, self.opened, self.ended = threading.Condition(), False, False
         self.result = None  # RelayOpenResult
         self.reading = threading.Event()
@@ -66,8 +66,11 @@ class Relay:
     def send(self, **frame):
         self.frames.put(pb.RelayFrame(**frame))
 
-    def drop(self):
+    def drop(self):  # after what was sent
         self.frames.put(None)
+
+    def cancel(self):
+        self.context.cancel()
 
     def wait(self, what, seconds=20):
         with self.changed:
@@ -165,6 +168,8 @@ class Gateway:
                         self.note(self.results, m.config_result)
                     elif m.WhichOneof("payload") == "relay_open_result":
                         relay = self.relays.get(m.relay_open_result.channel_id)
+                        if relay is None:
+                            continue
                         with relay.changed:
                             relay.result = m.relay_open_result
                             relay.changed.notify_all()
@@ -183,6 +188,7 @@ class Gateway:
         relay = self.relays.get(first.init.channel_id)
         if relay is None:
             context.abort(grpc.StatusCode.NOT_FOUND, "unknown or expired relay channel")
+        relay.context = context
         context.add_callback(lambda: relay.frames.put(None))
         yield from relay.serve(requests)
 

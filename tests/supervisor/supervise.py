@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 
+import openshell_pb2 as pb
 from gateway import Gateway, policy
 
 UID = 64123
@@ -257,7 +258,221 @@ def test_exit(exe, where, user):
         ok(b"no such program" in r.err and r.code == 127, "and why", r.err, r.code)
 
 
-TESTS = [test_start, test_exec, test_confined, test_kill, test_ports, test_push, test_bad_start, test_exit]
+def test_terminal(exe, where, user):
+    with Sandbox(exe, where, user, ["sh", "-c", "tty; stty size; trap 'echo resized; stty size' WINCH; echo ready; "
+                                    "while :; do sleep 0.05; done"], tty=True) as s:
+        g = s.gateway
+        main = g.attach()
+        ok(main.wait(lambda r: b"ready" in r.out) and b"/dev/pts/" in main.out and b"24 80\r\n" in main.out,
+           "the main process has a terminal, 80 by 24", main.out)
+        main.send(resize={"cols": 132, "rows": 50})
+        ok(main.wait(lambda r: b"resized\r\n50 132\r\n" in r.out), "which is resized", main.out)
+        r = g.exec("sh", "-c", "stty size; tty; echo $TERM; read x; echo got $x; sleep 1000", tty=True, cols=100, rows=30)
+        ok(r.wait(lambda r: b"xterm-256color" in r.out) and b"30 100\r\n" in r.out and b"/dev/pts/" in r.out,
+           "a command may have one, too, of the size that was asked for", r.out, r.err)
+        r.send(data=b"words\n")
+        ok(r.wait(lambda r: b"got words\r\n" in r.out), "what is typed arrives", r.out)
+        r.send(data=b"\x03")
+        r.done()
+        ok(r.code == 130, "^C is its terminal's business", r.code, r.out)
+        r = g.exec("cat", tty=True)
+        r.send(data=b"abc\n")
+        r.send(end_of_input=True)
+        r.done()
+        ok(r.code == 0 and r.out == b"abc\r\nabc\r\n", "the end of input is ^D", r.code, r.out)
+        r = g.exec("sh", "-c", "exec 0<&- 1>&- 2>&-; sleep 0.2; exit 3", tty=True).done()
+        ok(r.code == 3, "a command that closes its terminal has a status all the same", r.code)
+        r = g.exec("sh", "-c", "trap 'echo hung up > /tmp/hup' HUP; echo up; sleep 1000 & wait", tty=True)
+        r.wait(lambda r: b"up" in r.out)
+        r.drop()
+        left = b"?"
+        for _ in range(100):
+            left = g.exec("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c 'hung u[p]'").done().out
+            if left.strip() == b"0":
+                break
+            time.sleep(0.05)
+        ok(left.strip() == b"0", "one that lost its relay is gone", left)
+
+
+def test_attach(exe, where, user):
+    with Sandbox(exe, where, user, ["sh", "-c", "echo first; echo problem >&2; while read x; do echo got $x; done; exit 9"]) as s:
+        g = s.gateway
+        a = g.attach()
+        ok(a.wait(lambda r: r.out == b"first\n" and r.err == b"problem\n"), "what was said before comes first", a.out, a.err)
+        b = g.attach()
+        ok(b.wait(lambda r: r.out == b"first\n" and b"already has an input owner; attached read-only\n" in r.err),
+           "a second one reads only, and is told so", b.out, b.err)
+        c = g.attach(read_only=True)
+        ok(c.wait(lambda r: r.out == b"first\n" and r.err == b"problem\n"), "who wants to read only is not", c.err)
+        b.send(data=b"from b\n")
+        a.send(data=b"from a\n")
+        ok(all(r.wait(lambda r: b"got from a\n" in r.out) for r in (a, b, c)) and b"from b" not in a.out,
+           "all see what the owner's input does, and nobody else's gets there", a.out, b.out)
+        a.drop()
+        a.done()
+        for _ in range(50):
+            d = g.attach()
+            d.wait(lambda r: b"first" in r.out)
+            d.send(data=b"from d\n")
+            if d.wait(lambda r: b"got from d\n" in r.out, 1):
+                break
+            d.drop()
+            d.done()
+        ok(b"got from d\n" in d.out and b"read-only" not in d.err, "when the owner goes, the next one has the input", d.out, d.err)
+        d.send(end_of_input=True)
+        d.done()
+        b.done()
+        ok((d.code, b.code) == (9, 9), "all learn how it ended", d.code, b.code)
+
+
+def private(process):
+    with open(f"/proc/{process.pid}/smaps_rollup") as f:
+        return sum(int(line.split()[1]) for line in f if line.startswith("Private_"))
+
+
+def test_flood(exe, where, user):
+    with Sandbox(exe, where, user, ["sh", "-c", "read x; yes 0123456789012345678901234567890123456789 | head -c 60000000; "
+                                    "echo; echo end; sleep 1000"]) as s:
+        g = s.gateway
+        slow = g.attach(read_only=True)
+        slow.wait(lambda r: r.opened)
+        fast = g.attach()
+        fast.wait(lambda r: r.opened)
+        before = private(s.process)
+        slow.reading.clear()
+        begun = time.monotonic()
+        fast.send(data=b"go\n")
+        ok(fast.wait(lambda r: r.err or r.out.endswith(b"end\n"), 60) and len(fast.out) == 60000005 and not fast.err,
+           "60 MB reach one reader whole, though another does not read", len(fast.out), fast.err)
+        ok(time.monotonic() - begun > 3, "which is waited for a while", time.monotonic() - begun)
+        slow.reading.set()
+        slow.wait(lambda r: r.err or r.ended)
+        ok(b"fell behind" in slow.err and slow.code is None, "then it is told, and ended", slow.err, len(slow.out))
+        late = g.attach(read_only=True)
+        ok(late.wait(lambda r: r.out.endswith(b"end\n")) and 1 << 19 < len(late.out) <= 1 << 20,
+           "the last of it is replayed: at most 1 MiB", len(late.out), late.err)
+        after = private(s.process)
+        ok(after - before < 8192, "and the supervisor did not grow by it", before, after)
+        r = g.exec("sh", "-c", "yes | head -c 100000000; echo >&2 done")
+        r.reading.clear()
+        time.sleep(1)
+        ok(private(s.process) - before < 8192 and not r.err, "a command whose reader does not read waits", private(s.process))
+        r.drop()
+        full = [g.exec("sleep", "1000") for _ in range(8)]
+        for f in full:
+            for _ in range(64):
+                f.send(data=b"x" * 65536)
+        time.sleep(1)
+        ok(private(s.process) - before < 16384, "input that is not taken waits at the gateway", private(s.process))
+        for f in full:
+            f.cancel()
+        left = b"?"
+        for _ in range(100):
+            left = g.exec("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c 'sleep 100[0]'").done().out
+            if left.strip() == b"0":
+                break
+            time.sleep(0.05)
+        ok(left.strip() == b"0", "which is no shelter from being killed", left)
+
+
+def test_reconnect(exe, where, user):
+    with Sandbox(exe, where, user, ["sh", "-c", "while read x; do echo got $x; done; exit 4"]) as s:
+        g = s.gateway
+        a = g.attach()
+        a.send(data=b"one\n")
+        a.wait(lambda r: r.out)
+        cut = g.exec("sh", "-c", "echo > /tmp/alive; sleep 1000")
+        cut.wait(lambda r: r.opened)
+        g.stop()
+        time.sleep(1)
+        ok(s.process.poll() is None, "a gateway that goes leaves the sandbox", s.said())
+        (s.where / "token").write_text("another-token")
+        g.start()
+        if user:
+            os.chmod(s.where / "gateway", 0o777)
+        time.sleep(1)
+        ok(len(g.hellos) == 1, "a token that is wrong is not let in", g.hellos)
+        (s.where / "token").write_text("a-token")
+        ok(g.wait(lambda: len(g.hellos) == 2) and g.hellos[0] == g.hellos[1], "the right one is, read anew: the same sandbox",
+           g.hellos)
+        b = g.attach()
+        b.send(data=b"two\n")
+        ok(b.wait(lambda r: b"got two\n" in r.out) and b"got one\n" in b.out and not b.err,
+           "its main process has gone on, and its input is free", b.out, b.err)
+        left = g.exec("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c 'sleep 100[0]'").done().out
+        ok(left.strip() == b"0", "commands over the old connection are gone", left)
+        g.refuse_exits = 3
+        b.send(end_of_input=True)
+        ok(g.wait(lambda: g.exits) and g.exits[0].exit_code == 4 and g.refuse_exits == 0,
+           "the end of the main process is told until it is heard", g.exits, g.refuse_exits)
+        ok(g.wait(lambda: any("session connected" in l.message for l in g.logs), 5) and
+           any("session lost" in l.message for l in g.logs), "events tell of it", [l.message for l in g.logs])
+        ok(s.end() == 0, "and SIGTERM ends the sandbox")
+
+
+def test_end(exe, where, user):
+    with Sandbox(exe, where, user, ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.1; done"]) as s:
+        s.gateway.attach(read_only=True).wait(lambda r: b"up" in r.out)
+        begun = time.monotonic()
+        status = s.end(15)
+        ok(status == 0 and 4 < time.monotonic() - begun < 10, "a main process that ignores SIGTERM is killed after 5 seconds",
+           status, time.monotonic() - begun)
+    with Sandbox(exe, where, user, ["sleep", f"1{os.getpid()}"]) as s:
+        held = s.gateway.exec("sleep", f"2{os.getpid()}")
+        held.wait(lambda r: r.opened)
+        s.process.kill()
+        s.process.wait()
+        time.sleep(0.3)
+        left = subprocess.run(["pgrep", "-f", f"sleep [12]{os.getpid()}$"], capture_output=True).stdout
+        ok(not left, "with a supervisor that is killed everything ends", left)
+
+
+def test_lies(exe, where, user):
+    with Sandbox(exe, where, user, ["sleep", "1000"]) as s:
+        g = s.gateway
+        before = private(s.process)
+        for channel in ("", "x" * 5000, "/../../etc", "a" * 64):
+            g.said.put(pb.GatewayMessage(relay_open=pb.RelayOpen(channel_id=channel, exec=pb.ExecRelayTarget(command=["true"]))))
+        r = g.exec().done(5)
+        ok(r.result is not None and not r.result.success and "no command" in r.result.error, "no command", r.result)
+        r = g.relay(ssh=pb.SshRelayTarget()).done(5)
+        ok(r.result is not None and not r.result.success and "SSH" in r.result.error, "no SSH", r.result)
+        r = g.exec("true", environment={f"V{i}": "x" for i in range(2000)}).done(5)
+        ok(r.result is not None and not r.result.success and "variables" in r.result.error, "too many variables", r.result)
+        r = g.exec("true", environment={"A=B": "x"}).done(5)
+        ok(r.result is not None and not r.result.success and "name" in r.result.error, "a variable without a name", r.result)
+        r = g.exec("sh", "-c", "echo $#", *["a" * 30000] * 20).done(5)
+        ok(r.out == b"19\n", "a long command", r.out, r.err, r.result)
+        r = g.exec("sh", "-c", "trap 'echo 1' USR1; sleep 2; echo end")
+        r.wait(lambda r: r.opened)
+        for signal_ in (0, 65, 2**31, 2**32 - 1):
+            r.send(signal=signal_)
+        r.send(resize={"cols": 2**32 - 1, "rows": 0})
+        r.send(init={"channel_id": "again"})
+        r.send(exit_code=3)
+        r.send(error_data=b"?")
+        r.done()
+        ok(r.out == b"end\n" and r.code == 0, "frames that mean nothing change nothing", r.out, r.code)
+        for _ in range(3000):
+            g.said.put(pb.GatewayMessage(relay_open=pb.RelayOpen(channel_id=str(time.monotonic_ns()),
+                                                                  exec=pb.ExecRelayTarget(command=["sleep", "1000"]))))
+        time.sleep(2)
+        ok(s.process.poll() is None and private(s.process) - before < 16384, "3000 relays at once are not had", private(s.process), before,
+           s.said())
+        g.said.put(pb.GatewayMessage(session_rejected=pb.SessionRejected(reason="because\x1b[31m")))
+        ok(g.wait(lambda: len(g.hellos) == 2), "who is rejected comes again", g.hellos)
+        code = None
+        for _ in range(100):
+            code = g.exec("true").done(5).code
+            if code == 0:
+                break
+            time.sleep(0.1)
+        ok(code == 0, "and then works as before", code)
+        ok("\x1b" not in s.said() and not any("\x1b" in l.message for l in g.logs), "nothing colours a terminal")
+
+
+TESTS = [test_start, test_exec, test_confined, test_kill, test_ports, test_push, test_bad_start, test_exit, test_terminal,
+         test_attach, test_flood, test_reconnect, test_end, test_lies]
 
 
 def main():

@@ -39,6 +39,7 @@ struct main_process {
     int exit_code;       // once ended
     int64_t drain_by_ns; // then its output is taken for complete
     struct relay *owner; // of its input
+    bool held;           // a reader is waited for
 };
 
 // Sends a command to init; without a terminal, *ends has our ends of its pipes.
@@ -50,6 +51,8 @@ void session_signal(struct session *s, uint32_t command, int sig) NONNULL;
 enum err_code main_start(struct session *s, struct err *e) NONNULL;
 bool main_said(struct session *s, const struct ctl_msg *m, int *fds, size_t n) NONNULL;
 void main_move(struct session *s, const struct pollfd *p) NONNULL;
+// Whether a reader needs a moment before more is taken; *deadline_ns is when it no longer counts.
+[[nodiscard]] bool main_is_held(struct session *s, int64_t *deadline_ns) NONNULL;
 [[nodiscard]] bool main_is_quiet(
     const struct session *s) NONNULL; // it has ended, and all that it said is in the ring
 
@@ -70,11 +73,12 @@ struct relay {
     char channel[CHANNEL_MAX + 1];
     uint32_t command; // its number at init; attached: 0
     struct rpc_client_call *call;
-    struct ends ends; // not of an attached one, which uses the main process's
-    short at_connect; // in the poll array, while a port is connected to; else -1
-    size_t drained;   // bytes since the command has ended
-    uint64_t at;      // attached: position in the ring
-    bool read_only;   // attached
+    struct ends ends;   // not of an attached one, which uses the main process's
+    short at_connect;   // in the poll array, while a port is connected to; else -1
+    size_t drained;     // bytes since the command has ended
+    uint64_t at;        // attached: position in the ring
+    bool read_only;     // attached
+    int64_t hold_by_ns; // attached: until then the main process waits for it; 0: it keeps up
     bool exited, timed_out, out_ended;
     int exit_code;
     int64_t drain_by_ns, timeout_ns, close_by_ns;

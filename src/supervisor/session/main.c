@@ -1,5 +1,6 @@
-// The launcher holds the main process's ends, whether somebody looks or not: what it says goes into the ring
-// at once, so it never waits for a reader, and readers take from the ring at their own pace.
+// The launcher holds the main process's ends, whether somebody looks or not: what it says goes into the ring,
+// and readers take from the ring at their own pace. One that has half a ring to go holds the main process up,
+// for as long as it takes a piece in HOLD_MS; one that does not falls behind, and nobody waits for it.
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -8,7 +9,13 @@
 #include "base/fd.h"
 #include "supervisor/session/internal.h"
 
-enum { READS_MAX = 8 }; // of one stream in one turn: others want theirs, too
+enum {
+    READS_MAX = 8, // of one stream in one turn: others want theirs, too
+    HOLD_MS = 5000,
+};
+
+static_assert(RING_MAX / 2 + 2 * READS_MAX * (RING_RECORD_MAX + 16) < RING_MAX,
+              "a turn does not overrun a reader");
 
 enum err_code session_exec(struct session *s, uint32_t command, const struct command_spec *spec,
                            struct ends *ends, struct err *e)
@@ -114,8 +121,30 @@ void main_move(struct session *s, const struct pollfd *p)
         take(m, ENDS_ERR);
 }
 
+bool main_is_held(struct session *s, int64_t *deadline_ns)
+{
+    bool held = false;
+    for (size_t i = 0; i < RELAYS_MAX; i++) {
+        struct relay *r = s->relays[i];
+        if (!r || r->kind != RELAY_ATTACH || r->state != RELAY_OPEN)
+            continue;
+        if (s->main.ring.newest - r->at <= RING_MAX / 2) {
+            r->hold_by_ns = 0;
+            continue;
+        }
+        if (r->hold_by_ns == 0)
+            r->hold_by_ns = deadline_in_ms(HOLD_MS);
+        if (deadline_passed(r->hold_by_ns))
+            continue;
+        held = true;
+        *deadline_ns = r->hold_by_ns < *deadline_ns ? r->hold_by_ns : *deadline_ns;
+    }
+    return held;
+}
+
 bool main_is_quiet(const struct session *s)
 {
     const struct main_process *m = &s->main;
-    return m->state == MAIN_ENDED && (ends_is_silent(&m->ends) || deadline_passed(m->drain_by_ns));
+    return m->state == MAIN_ENDED &&
+           (ends_is_silent(&m->ends) || (!m->held && deadline_passed(m->drain_by_ns)));
 }

@@ -12,7 +12,7 @@
 #include "supervisor/session/internal.h"
 
 enum {
-    CLOSE_MS = 10'000, // for the gateway to end a call that has said everything
+    CLOSE_MS = 30'000, // for the gateway to end a call that has said everything
     KILL_MS = 100,     // between SIGTERM and SIGKILL where a command's time is over; reference: policy 6.8
     FRAMES_MAX = 16,   // of one relay in one turn, each way
     FRAME_ARENA = 4 * MIB,
@@ -374,7 +374,10 @@ static bool take_frames(struct session *s, struct relay *r)
             return false;
         if (!m)
             return true;
-        take_frame(s, r, (const GATEWAY(RelayFrame) *)(const void *)m);
+        const GATEWAY(RelayFrame) *f = (const GATEWAY(RelayFrame) *)(const void *)m;
+        take_frame(s, r, f);
+        if (f->payload_case == GW_CASE(RELAY_FRAME__PAYLOAD_SIGNAL))
+            i = FRAMES_MAX - 1; // one in a turn: init must keep up with them
     }
     return !rpc_has_ended(r->call);
 }
@@ -507,6 +510,8 @@ size_t relays_poll(struct session *s, struct pollfd *p, size_t n, int64_t *deadl
         }
         if (!r->exited)
             earlier(deadline_ns, r->timeout_ns);
+        if (r->kind == RELAY_ATTACH && r->state == RELAY_OPEN && has_room && r->at < s->main.ring.newest)
+            *deadline_ns = 0; // no descriptor tells of what is in the ring
         if (r->state == RELAY_CLOSING)
             earlier(deadline_ns, r->close_by_ns);
         if (r->kind == RELAY_EXEC && r->exited && r->state == RELAY_OPEN && has_room)

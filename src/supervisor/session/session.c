@@ -412,7 +412,7 @@ static int64_t earliest(const struct session *s)
         all[1] = s->accepted ? s->heartbeat_ns : s->accept_by_ns;
         all[2] = s->accepted ? reports_next_ns(s) : DEADLINE_NEVER;
     }
-    if (s->main.state == MAIN_ENDED && !main_is_quiet(s))
+    if (s->main.state == MAIN_ENDED && !s->main.held && !main_is_quiet(s))
         all[3] = s->main.drain_by_ns;
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         next = all[i] < next ? all[i] : next;
@@ -428,8 +428,11 @@ size_t session_poll(struct session *s, struct pollfd *p, int64_t *ret_deadline_n
     p[0] = (struct pollfd){.fd = -1};
     if (s->client)
         p[0] = (struct pollfd){.fd = rpc_client_fd(s->client), .events = rpc_client_poll(s->client)};
-    n = ends_poll(&s->main.ends, p, n, true);
-    int64_t deadline_ns = earliest(s);
+    int64_t deadline_ns = DEADLINE_NEVER;
+    s->main.held = main_is_held(s, &deadline_ns);
+    n = ends_poll(&s->main.ends, p, n, !s->main.held);
+    int64_t next_ns = earliest(s);
+    deadline_ns = next_ns < deadline_ns ? next_ns : deadline_ns;
     n = relays_poll(s, p, n, &deadline_ns);
     *ret_deadline_ns = deadline_ns;
     return n;
@@ -479,6 +482,7 @@ bool session_said(struct session *s, const struct ctl_msg *m, int *fds, size_t n
     bool taken = m->command > 0 ? relay_said(s, m, fds, n) : main_said(s, m, fds, n);
     if (s->client)
         rpc_client_flush(s->client); // what that gave to say
+    s->again = true; // an end may be all that a relay waited for
     return taken;
 }
 
