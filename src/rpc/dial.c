@@ -1,6 +1,7 @@
 #include "rpc/dial.h"
 
 #include "base/fd.h"
+#include "base/secret.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -490,7 +491,10 @@ enum err_code rpc_read(struct rpc_client_call *call, enum rpc_try how, struct ar
             *ret_end = false;
             if (call->message.full)
                 return err_set(reterr, ERR_LIMIT, "no memory for a message");
-            return wire_unpack(call->method->out, buf_str(&call->message), arena, ret, reterr);
+            enum err_code code = wire_unpack(call->method->out, buf_str(&call->message), arena, ret, reterr);
+            if (call->message.n > 0)
+                secret_wipe(call->message.p, call->message.n); // it may have held one
+            return code;
         }
         if (call->ended && call->st.code != RPC_OK)
             return rpc_status_err(&call->st, reterr);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "supervisor/commands.h"
+#include "supervisor/credentials.h"
 #include "supervisor/launch_args.h"
 #include "supervisor/session/session.h"
 
@@ -11,6 +12,10 @@ enum {
     OPT_ENDPOINT,
     OPT_ID,
     OPT_TOKEN_FILE,
+    OPT_TLS_CA,
+    OPT_TLS_CERT,
+    OPT_TLS_KEY,
+    OPT_TLS_NAME,
     OPT_ROOTFS,
     OPT_WORKDIR,
     OPT_LOG,
@@ -45,6 +50,27 @@ static const struct opt supervise_opts[] = {
                         .env = "OPENSHELL_SANDBOX_TOKEN_FILE",
                         .help = "The token by which the gateway knows this sandbox; read again for each "
                                 "connection. Without it OPENSHELL_SANDBOX_TOKEN is the token itself"},
+    [OPT_TLS_CA] = {.name = "tls-ca",
+                    .type = OPT_PATH,
+                    .value = "FILE",
+                    .env = "OPENSHELL_TLS_CA",
+                    .help = "For https: who signs the gateway's certificate, as PEM; what the system trusts "
+                            "otherwise"},
+    [OPT_TLS_CERT] = {.name = "tls-cert",
+                      .type = OPT_PATH,
+                      .value = "FILE",
+                      .env = "OPENSHELL_TLS_CERT",
+                      .help = "For https: the certificate to show, as PEM"},
+    [OPT_TLS_KEY] = {.name = "tls-key",
+                     .type = OPT_PATH,
+                     .value = "FILE",
+                     .env = "OPENSHELL_TLS_KEY",
+                     .help = "Its key, as PEM"},
+    [OPT_TLS_NAME] = {.name = "tls-server-name",
+                      .type = OPT_STRING,
+                      .value = "NAME",
+                      .env = "OPENSHELL_GATEWAY_TLS_SERVER_NAME",
+                      .help = "The name in the gateway's certificate, where it is not the endpoint's host"},
     [OPT_ROOTFS] = LAUNCH_OPT_ROOTFS,
     [OPT_WORKDIR] = {.name = "workdir",
                      .letter = 'w',
@@ -132,10 +158,14 @@ static int supervise(struct cli *cli, struct launch_opts *o)
 static int supervise_run(struct cli *cli, const struct args *a)
 {
     const char *root = args_value(a, &supervise_opts[OPT_ROOTFS]);
-    const struct session_opts opts = {.endpoint = args_value(a, &supervise_opts[OPT_ENDPOINT]),
-                                      .sandbox_id = args_value(a, &supervise_opts[OPT_ID]),
-                                      .token_file = args_value(a, &supervise_opts[OPT_TOKEN_FILE]),
-                                      .token = getenv("OPENSHELL_SANDBOX_TOKEN")};
+    struct session_opts opts = {.endpoint = args_value(a, &supervise_opts[OPT_ENDPOINT]),
+                                .sandbox_id = args_value(a, &supervise_opts[OPT_ID]),
+                                .token_file = args_value(a, &supervise_opts[OPT_TOKEN_FILE]),
+                                .token = getenv("OPENSHELL_SANDBOX_TOKEN"),
+                                .tls_ca = args_value(a, &supervise_opts[OPT_TLS_CA]),
+                                .tls_cert = args_value(a, &supervise_opts[OPT_TLS_CERT]),
+                                .tls_key = args_value(a, &supervise_opts[OPT_TLS_KEY]),
+                                .tls_name = args_value(a, &supervise_opts[OPT_TLS_NAME])};
     struct launch_opts o = {.root = strcmp(root, "host") == 0 ? NULL : root,
                             .workdir = args_value(a, &supervise_opts[OPT_WORKDIR]),
                             .log = args_value(a, &supervise_opts[OPT_LOG]),
@@ -154,10 +184,15 @@ static int supervise_run(struct cli *cli, const struct args *a)
         return EXIT_USAGE;
     if (!standard_fds())
         return report(cli, NULL, "cannot open /dev/null");
-    if (session_new(&opts, &o.session, &err) != ERR_OK)
+    if (credentials_new(&opts.credentials, &err) != ERR_OK ||
+        session_new(&opts, &o.session, &err) != ERR_OK) {
+        credentials_free(opts.credentials);
         return report(cli, err.msg, "the sandbox cannot be set up");
+    }
+    o.credentials = opts.credentials;
     int status = supervise(cli, &o);
     session_free(o.session);
+    credentials_free(opts.credentials);
     return status;
 }
 

@@ -13,6 +13,18 @@ SERVICE = "/openshell.v1.OpenShell/"
 TOKEN = "Bearer a-token"
 
 
+def credentials(revision, **values):
+    m = pb.GetSandboxProviderEnvironmentResponse(provider_env_revision=revision)
+    for key, value in values.items():
+        m.environment[key] = value
+        binding = m.static_credential_bindings[key]
+        binding.credential_identity = key
+        binding.endpoints.add(host="api.example.com", port=443)
+    m.environment["PLAIN"] = f"plain{revision}"
+    m.non_secret_environment_keys.append("PLAIN")
+    return m
+
+
 def policy(**entries):
     p = sb.SandboxPolicy(version=1)
     p.filesystem.include_workdir = True
@@ -82,8 +94,9 @@ class Relay:
 
 
 class Gateway:
-    def __init__(self, place, command, tty=False, environment=None, policy_=None, workdir=""):
-        self.place = place
+    def __init__(self, place, command, tty=False, environment=None, policy_=None, workdir="", credentials=None, tls=None):
+        self.place, self.tls = place, tls
+        self.credentials = credentials or pb.GetSandboxProviderEnvironmentResponse()
         self.config = sb.GetSandboxConfigResponse(policy=policy_ or policy(), version=1, config_revision=7)
         self.config.launch.name, self.config.launch.tty, self.config.launch.workdir = "box", tty, workdir
         self.config.launch.command.extend(command)
@@ -99,7 +112,10 @@ class Gateway:
     def start(self):
         self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(120), options=[("grpc.so_reuseport", 0)])
         self.server.add_generic_rpc_handlers((self,))
-        assert self.server.add_insecure_port(self.place)
+        if self.tls:
+            assert self.server.add_secure_port(self.place, self.tls)
+        else:
+            assert self.server.add_insecure_port(self.place)
         self.server.start()
 
     def stop(self):
@@ -113,6 +129,7 @@ class Gateway:
                            grpc.stream_unary_rpc_method_handler)
         rows = {
             "GetSandboxConfig": (unary, self.get_config, sb.GetSandboxConfigRequest),
+            "GetSandboxProviderEnvironment": (unary, self.get_credentials, pb.GetSandboxProviderEnvironmentRequest),
             "ReportMainProcessExit": (unary, self.report_exit, pb.ReportMainProcessExitRequest),
             "ReportPolicyStatus": (unary, self.report_status, pb.ReportPolicyStatusRequest),
             "ConnectSupervisor": (both, self.connect, pb.SupervisorMessage),
@@ -139,6 +156,9 @@ class Gateway:
 
     def get_config(self, request, context):
         return self.config
+
+    def get_credentials(self, request, context):
+        return self.credentials
 
     def report_exit(self, request, context):
         if self.refuse_exits > 0:
@@ -206,7 +226,7 @@ class Gateway:
         return self.relay(exec=pb.ExecRelayTarget(attach_main=True, **more))
 
     def push(self, policy_, version, **more):
-        config = sb.GetSandboxConfigResponse(policy=policy_, version=version, config_revision=version + 100)
+        config = policy_ and sb.GetSandboxConfigResponse(policy=policy_, version=version, config_revision=version + 100)
         before = len(self.results)
         self.said.put(pb.GatewayMessage(config_push=pb.ConfigPush(push_id=version, config=config, **more)))
         return self.results[-1] if self.wait(lambda: len(self.results) > before) else None

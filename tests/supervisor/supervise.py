@@ -9,8 +9,9 @@ import sys
 import tempfile
 import time
 
+import grpc
 import openshell_pb2 as pb
-from gateway import Gateway, policy
+from gateway import Gateway, credentials, policy
 
 UID = 64123
 count = failed = 0
@@ -28,19 +29,20 @@ def ok(good, rule, *notes):
 class Sandbox:
     """A supervisor, its gateway beside it."""
 
-    def __init__(self, exe, where, user, command, options=(), **more):
+    def __init__(self, exe, where, user, command, options=(), place=None, env=None, **more):
         self.where = pathlib.Path(tempfile.mkdtemp(dir=where))
         os.chmod(self.where, 0o755)
-        self.gateway = Gateway(f"unix:{self.where}/gateway", command, **more)
+        self.gateway = Gateway(place or f"unix:{self.where}/gateway", command, **more)
+        endpoint = f"https://{place}" if place else f"unix://{self.where}/gateway"
         (self.where / "token").write_text("a-token\n")
-        if user:
+        if user and not place:
             os.chmod(self.where / "gateway", 0o777)
         as_user = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups"] if user else []
         self.err = open(self.where / "err", "wb")
         self.process = subprocess.Popen(
-            [*as_user, exe, "supervise", "--endpoint", f"unix://{self.where}/gateway", *options],
+            [*as_user, exe, "supervise", "--endpoint", endpoint, *options],
             env={"PATH": os.environ["PATH"], "OPENSHELL_SANDBOX_ID": "an-id",
-                 "OPENSHELL_SANDBOX_TOKEN_FILE": str(self.where / "token")},
+                 "OPENSHELL_SANDBOX_TOKEN_FILE": str(self.where / "token"), **(env or {})},
             stdin=subprocess.DEVNULL, stdout=self.err, stderr=self.err)
         for _ in range(100):
             if self.gateway.wait(lambda: self.gateway.hellos, 0.2) or self.process.poll() is not None:
@@ -471,8 +473,56 @@ def test_lies(exe, where, user):
         ok("\x1b" not in s.said() and not any("\x1b" in l.message for l in g.logs), "nothing colours a terminal")
 
 
+def test_credentials(exe, where, user):
+    with Sandbox(exe, where, user, ["sh", "-c", "echo $KEY $PLAIN; sleep 1000"], credentials=credentials(5, KEY="s3cret-of-mine")) as s:
+        g = s.gateway
+        a = g.attach(read_only=True)
+        ok(a.wait(lambda r: b"\n" in r.out) and b"s3cret" not in a.out and b"openshell:" in a.out and b" plain5" in a.out,
+           "the main process has a placeholder, and what is no secret as it is", a.out)
+        ok(g.hellos[0].provider_env_revision == 5, "hello says which set is in force", g.hellos)
+        r = g.push(None, 2, provider_environment=credentials(6, KEY="s3cret-of-mine", OTHER="another-s3cret"))
+        ok(r is not None and not r.error and r.policy_version == 1, "a new set is taken, and the policy stays", r)
+        r = g.exec("sh", "-c", "echo $KEY $OTHER $PLAIN").done()
+        ok(b"s3cret" not in r.out and r.out.count(b"openshell:") == 2 and b" plain6" in r.out, "a new command has it", r.out, r.err)
+        bad = credentials(7, KEY="s3cret-of-mine")
+        bad.static_credential_bindings["KEY"].endpoints[0].port = 70000
+        r = g.push(None, 3, provider_environment=bad)
+        ok(r is not None and r.error and "s3cret" not in r.error, "a set that is not valid is refused", r)
+        ok(not any("s3cret" in l.message for l in g.logs) and "s3cret" not in s.said(), "no log has a value")
+
+
+def test_tls(exe, where, user):
+    pki = pathlib.Path(tempfile.mkdtemp(dir=where))
+    os.chmod(pki, 0o755)
+
+    def openssl(*words):
+        subprocess.run(["openssl", *words], cwd=pki, check=True, capture_output=True)
+
+    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+    openssl("req", "-x509", *new, "-subj", "/CN=test CA", "-keyout", "ca.key", "-out", "ca.pem")
+    for name, alt in (("server", "DNS:gateway.test"), ("client", "DNS:sandbox")):
+        (pki / "ext").write_text(f"subjectAltName={alt}\n")
+        openssl("req", *new, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2", "-extfile", "ext",
+                "-out", f"{name}.pem")
+    for key in pki.glob("*.key"):
+        os.chmod(key, 0o644)
+    read = {f.name: f.read_bytes() for f in pki.glob("*.*")}
+    side = grpc.ssl_server_credentials([(read["server.key"], read["server.pem"])], read["ca.pem"], True)
+    port = 20000 + os.getpid() % 20000 + user
+    place = f"127.0.0.1:{port}"
+    own = {"OPENSHELL_TLS_CA": "ca.pem", "OPENSHELL_TLS_CERT": "client.pem", "OPENSHELL_TLS_KEY": "client.key"}
+    env = {name: str(pki / file) for name, file in own.items()}
+    with Sandbox(exe, where, user, ["sleep", "1000"], place=place, tls=side,
+                 env={**env, "OPENSHELL_GATEWAY_TLS_SERVER_NAME": "gateway.test"}) as s:
+        r = s.gateway.exec("echo", "over TLS").done()
+        ok(r.out == b"over TLS\n", "a session over TLS, with certificates of both", r.out, s.said())
+    with Sandbox(exe, where, user, ["sleep", "1000"], place=place, tls=side, env=env) as s:
+        ok(s.process.wait(20) == 125 and not s.gateway.hellos, "a certificate of another name is not believed", s.said())
+
+
 TESTS = [test_start, test_exec, test_confined, test_kill, test_ports, test_push, test_bad_start, test_exit, test_terminal,
-         test_attach, test_flood, test_reconnect, test_end, test_lies]
+         test_attach, test_flood, test_reconnect, test_end, test_lies, test_credentials, test_tls]
 
 
 def main():

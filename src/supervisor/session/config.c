@@ -5,6 +5,7 @@
 
 #include "convert/policy_wire.h"
 #include "policy/print.h"
+#include "supervisor/credentials.h"
 
 enum { ENV_MAX = 1024, TEXT_ARENA = 16 * MIB };
 
@@ -103,17 +104,23 @@ enum err_code config_launch(const Openshell__Sandbox__V1__GetSandboxConfigRespon
 // ---- the environment of a command
 // ---------------------------------------------------------------------------------
 
-static enum err_code put(struct strs *env, struct arena *a, const char *name, const char *value,
-                         struct err *e)
+// In the place of one of the same name, or behind all.
+static void put_pair(struct strs *env, struct str pair)
 {
-    struct str pair;
-    size_t head = strlen(name) + 1, i = 0;
-    if (!arena_fmt(a, &pair, "%s=%s", name, value))
-        return arena_limit(a, "the environment", e);
+    size_t i = 0, head = (size_t)str_find(pair, '=') + 1; // it has one
     while (i < env->n && !str_starts(env->v[i], str_head(pair, head)))
         i++;
     env->v[i] = pair;
     env->n += i == env->n;
+}
+
+static enum err_code put(struct strs *env, struct arena *a, const char *name, const char *value,
+                         struct err *e)
+{
+    struct str pair;
+    if (!arena_fmt(a, &pair, "%s=%s", name, value))
+        return arena_limit(a, "the environment", e);
+    put_pair(env, pair);
     return ERR_OK;
 }
 
@@ -121,11 +128,15 @@ enum err_code config_env(const struct session *s, const GATEWAY(ExecRelayTarget)
                          struct strs *ret, struct err *e)
 {
     const struct strs *base = &s->launcher->plan->spec.env;
+    struct strs bound = {};
     size_t more = m ? m->n_environment : 0;
     bool tty = m ? m->tty : s->launcher->opts->tty;
     if (more > ENV_MAX)
         return err_set(e, ERR_LIMIT, "%zu variables, the limit is %d", more, ENV_MAX);
-    struct strs env = {.v = arena_newn(a, struct str, base->n + more + 1)};
+    enum err_code r = credentials_env(s->opts.credentials, a, &bound, e);
+    if (r != ERR_OK)
+        return r;
+    struct strs env = {.v = arena_newn(a, struct str, base->n + bound.n + more + 1)};
     if (!env.v)
         return arena_limit(a, "the environment", e);
     bool has_term = false;
@@ -133,8 +144,10 @@ enum err_code config_env(const struct session *s, const GATEWAY(ExecRelayTarget)
         env.v[env.n] = base->v[env.n];
         has_term = has_term || str_starts(base->v[env.n], STR("TERM="));
     }
-    enum err_code r = ERR_OK;
-    if (m || !has_term) // what the supervisor was started with says nothing of a terminal in there
+    for (size_t i = 0; m && i < bound.n; i++) // those of now; the main process has those of its start
+        put_pair(&env, bound.v[i]);
+    if (r == ERR_OK &&
+        (m || !has_term)) // what the supervisor was started with says nothing of a terminal in there
         r = put(&env, a, "TERM", tty ? "xterm-256color" : "dumb", e);
     for (size_t i = 0; r == ERR_OK && i < more; i++) {
         if (!is_name(m->environment[i]->key))

@@ -21,6 +21,7 @@
 enum {
     RELAYS_MAX = CTL_COMMANDS_MAX - 1,
     CHANNEL_MAX = 64,   // bytes of a channel's id, a UUID
+    REVISION_SIZE = 72, // of an inference bundle, a hash in hex
     INSTANCE_SIZE = 37, // a UUID and the NUL
     SESSION_COLS = 80,  // of a terminal whose size nobody names; reference: gateway 3.5
     SESSION_ROWS = 24,
@@ -148,7 +149,8 @@ struct session {
     int64_t accept_by_ns, retry_ns, backoff_ms, heartbeat_ns, heartbeat_every_ns;
 
     uint32_t version; // of the policy in force
-    uint64_t revision;
+    uint64_t revision, provider_revision;
+    char inference_revision[REVISION_SIZE];
 
     struct main_process main;
     struct relay *relays[RELAYS_MAX];

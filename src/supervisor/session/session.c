@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "supervisor/credentials.h"
 #include "supervisor/events/event.h"
 #include "supervisor/reload.h"
 #include "supervisor/session/internal.h"
@@ -142,6 +143,39 @@ static enum err_code authorize(struct session *s, struct err *e)
     return ERR_OK;
 }
 
+// What to show and whom to believe, for https://; from files that may have been renewed.
+static enum err_code tls_of(const struct session *s, struct rpc_dial_opts *ret, struct err *e)
+{
+    const struct session_opts *o = &s->opts;
+    const struct tls_files files = {.cert = o->tls_cert, .key = o->tls_key, .ca = o->tls_ca};
+    *ret = (struct rpc_dial_opts){.server_name = str_of(o->tls_name)};
+    if (!str_starts(str_of(o->endpoint), STR("https://")))
+        return ERR_OK;
+    enum err_code r = tls_side_load(&files, &ret->tls, e);
+    return r == ERR_OK ? r : err_wrap(e, r, "TLS to the gateway");
+}
+
+static enum err_code dial_begin(struct session *s, struct err *e)
+{
+    struct rpc_dial_opts tls;
+    enum err_code r = tls_of(s, &tls, e);
+    if (r == ERR_OK)
+        r = rpc_dial_begin_with(str_of(s->opts.endpoint), &tls, &config, &s->client, e);
+    tls_side_unref(tls.tls);
+    return r;
+}
+
+// The same, waiting.
+static enum err_code dial_now(struct session *s, const struct rpc_wait *wait, struct err *e)
+{
+    struct rpc_dial_opts tls;
+    enum err_code r = tls_of(s, &tls, e);
+    if (r == ERR_OK)
+        r = rpc_dial_with(str_of(s->opts.endpoint), &tls, &config, wait, &s->client, e);
+    tls_side_unref(tls.tls);
+    return r;
+}
+
 static void meta_to(struct session *s)
 {
     rpc_client_set_meta(s->client, s->meta.first ? &s->meta : NULL);
@@ -162,6 +196,8 @@ static void say_hello(struct session *s)
     hello.instance_id = s->instance;
     hello.policy_version = s->version;
     hello.config_revision = s->revision;
+    hello.provider_env_revision = s->provider_revision;
+    hello.inference_revision = s->inference_revision;
     m.payload_case = GW_CASE(SUPERVISOR_MESSAGE__PAYLOAD_HELLO);
     m.hello = &hello;
     session_say(s, &m);
@@ -172,7 +208,7 @@ static enum err_code dial(struct session *s, struct err *e)
     const struct rpc_wait wait = {DEADLINE_NEVER, -1};
     enum err_code r = authorize(s, e);
     if (r == ERR_OK)
-        r = rpc_dial_begin(str_of(s->opts.endpoint), &config, &s->client, e);
+        r = dial_begin(s, e);
     if (r != ERR_OK)
         return r;
     meta_to(s);
@@ -232,13 +268,37 @@ static enum err_code ask_config(struct session *s, struct arena *a,
     hang_up(s);
     enum err_code r = authorize(s, e);
     if (r == ERR_OK)
-        r = rpc_dial(str_of(s->opts.endpoint), &config, &wait, &s->client, e);
+        r = dial_now(s, &wait, e);
     if (r != ERR_OK)
         return r;
     meta_to(s);
     r = rpc_unary(s->client, RPC_OPEN_SHELL_GET_SANDBOX_CONFIG, &m.base, &wait, a, &answer, e);
     if (r == ERR_OK)
         *ret = (const Openshell__Sandbox__V1__GetSandboxConfigResponse *)(const void *)answer;
+    return r;
+}
+
+// Those of the providers that are attached. A gateway without such a method has none.
+static enum err_code ask_credentials(struct session *s, struct err *e)
+{
+    GATEWAY(GetSandboxProviderEnvironmentRequest)
+    m = OPENSHELL__V1__GET_SANDBOX_PROVIDER_ENVIRONMENT_REQUEST__INIT;
+    struct arena a;
+    ProtobufCMessage *answer = NULL;
+    const struct rpc_wait wait = {deadline_in_ms(CONNECT_MS), -1};
+    arena_init(&a, ANSWER_MAX);
+    m.sandbox_id = (char *)(uintptr_t)s->opts.sandbox_id;
+    m.supports_static_credential_bindings = true;
+    enum err_code r = rpc_unary(s->client, RPC_OPEN_SHELL_GET_SANDBOX_PROVIDER_ENVIRONMENT, &m.base, &wait,
+                                &a, &answer, e);
+    if (r == ERR_OK) {
+        GATEWAY(GetSandboxProviderEnvironmentResponse) *env = (void *)answer;
+        s->provider_revision = env->provider_env_revision;
+        r = credentials_set(s->opts.credentials, env, e);
+    } else if (rpc_client_status(s->client)->code == RPC_UNIMPLEMENTED) {
+        r = ERR_OK;
+    }
+    arena_wipe(&a);
     return r;
 }
 
@@ -252,6 +312,8 @@ enum err_code session_fetch(struct session *s, int64_t deadline_ns, struct arena
         arena_done(&answer);
         arena_init(&answer, ANSWER_MAX);
         r = ask_config(s, &answer, &m, e);
+        if (r == ERR_OK)
+            r = ask_credentials(s, e);
         wait_longer(s);
         if ((r != ERR_UNAVAILABLE && r != ERR_TIMEOUT) || s->retry_ns > deadline_ns)
             break;
@@ -281,8 +343,7 @@ void session_refuse(struct session *s, const struct err *why)
     m.status = GW_CASE(POLICY_STATUS__POLICY_STATUS_FAILED);
     m.load_error = (char *)(uintptr_t)why->msg;
     hang_up(s);
-    if (authorize(s, &ignored) != ERR_OK ||
-        rpc_dial(str_of(s->opts.endpoint), &config, &wait, &s->client, &ignored) != ERR_OK)
+    if (authorize(s, &ignored) != ERR_OK || dial_now(s, &wait, &ignored) != ERR_OK)
         return;
     meta_to(s);
     (void)!rpc_unary(s->client, RPC_OPEN_SHELL_REPORT_POLICY_STATUS, &m.base, &wait, &a, &answer, &ignored);
@@ -304,23 +365,25 @@ static void answer_push(struct session *s, uint64_t push_id, uint32_t cut, const
     session_say(s, &m);
 }
 
-// All of it or nothing.
+// Each part whole or not at all. What a policy refuses keeps the credentials from being changed, too.
 static enum err_code apply(struct session *s, const GATEWAY(ConfigPush) * m, uint32_t *ret_cut, struct err *e)
 {
     CLEANUP(buf_done) struct buf text = {};
-    if (m->provider_environment && m->provider_environment->n_environment > 0)
-        return err_set(e, ERR_UNSUPPORTED, "credentials are not built yet");
     if (m->inference && m->inference->n_routes > 0)
         return err_set(e, ERR_UNSUPPORTED, "inference routes are not built yet");
-    if (!m->config)
-        return ERR_OK;
-    enum err_code r = config_policy(m->config, &text, e);
-    if (r == ERR_OK)
+    enum err_code r = m->config ? config_policy(m->config, &text, e) : ERR_OK;
+    if (r == ERR_OK && m->config)
         r = reload_text(s->launcher, buf_str(&text), ret_cut, e);
-    if (r == ERR_OK) {
+    if (r == ERR_OK && m->config) {
         s->version = m->config->version;
         s->revision = m->config->config_revision;
     }
+    if (r == ERR_OK && m->provider_environment) {
+        s->provider_revision = m->provider_environment->provider_env_revision;
+        r = launcher_set_credentials(s->launcher, m->provider_environment, e);
+    }
+    if (r == ERR_OK && m->inference)
+        (void)snprintf(s->inference_revision, sizeof(s->inference_revision), "%s", m->inference->revision);
     return r;
 }
 
@@ -371,7 +434,7 @@ static bool take_message(struct session *s, const GATEWAY(GatewayMessage) * m)
 static bool take_messages(struct session *s)
 {
     for (int i = 0; i < MESSAGES_MAX; i++) {
-        CLEANUP(arena_done) struct arena a;
+        CLEANUP(arena_wipe) struct arena a; // credentials come by here
         arena_init(&a, MESSAGE_ARENA);
         ProtobufCMessage *m = NULL;
         bool end = false;
@@ -482,7 +545,7 @@ bool session_said(struct session *s, const struct ctl_msg *m, int *fds, size_t n
     bool taken = m->command > 0 ? relay_said(s, m, fds, n) : main_said(s, m, fds, n);
     if (s->client)
         rpc_client_flush(s->client); // what that gave to say
-    s->again = true; // an end may be all that a relay waited for
+    s->again = true;                 // an end may be all that a relay waited for
     return taken;
 }
 

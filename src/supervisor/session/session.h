@@ -10,6 +10,7 @@
 
 #include <poll.h>
 
+struct credentials;
 struct ctl_msg;
 struct launcher;
 struct session;
@@ -19,6 +20,9 @@ struct session_opts { // borrowed
     const char *sandbox_id;
     const char *token_file; // read again for each connection; NULL: `token`, or none at all
     const char *token;
+    const char *tls_ca, *tls_cert, *tls_key,
+        *tls_name;                   // for https://; files, read again likewise; NULL: none
+    struct credentials *credentials; // of the sandbox: filled from the gateway
 };
 
 // What to start, as the gateway has it. Strings live in the arena.
