@@ -94,7 +94,7 @@ class Relay:
 
 
 class Gateway:
-    def __init__(self, place, command, tty=False, environment=None, policy_=None, workdir="", credentials=None, tls=None):
+    def __init__(self, place, command, tty=False, environment=None, policy_=None, workdir="", credentials=None, tls=None, fresh=None):
         self.place, self.tls = place, tls
         self.credentials = credentials or pb.GetSandboxProviderEnvironmentResponse()
         self.config = sb.GetSandboxConfigResponse(policy=policy_ or policy(), version=1, config_revision=7)
@@ -106,6 +106,7 @@ class Gateway:
         self.said = queue.Queue()  # to the supervisor
         self.relays = {}
         self.refuse_exits = 0  # answer as many ReportMainProcessExit with UNAVAILABLE
+        self.fresh, self.tokens = fresh, []
         self.server = None
         self.start()
 
@@ -136,10 +137,17 @@ class Gateway:
             "RelayStream": (both, self.relay_stream, pb.RelayFrame),
             "PushSandboxLogs": (up, self.push_logs, pb.PushSandboxLogsRequest),
         }
-        kind, method, request = rows[details.method.removeprefix(SERVICE)]
+        if self.fresh:  # a token that is given for another
+            rows["RefreshSandboxToken"] = (unary, self.refresh, pb.RefreshSandboxTokenRequest)
+        row = rows.get(details.method.removeprefix(SERVICE))
+        if row is None:
+            return None
+        kind, method, request = row
 
         def checked(asked, context):
-            if dict(context.invocation_metadata()).get("authorization") != TOKEN:
+            token = dict(context.invocation_metadata()).get("authorization")
+            self.tokens.append(token)
+            if token not in (TOKEN, f"Bearer {self.fresh}"):
                 context.abort(grpc.StatusCode.UNAUTHENTICATED, "no such token")
             return method(asked, context)
 
@@ -156,6 +164,9 @@ class Gateway:
 
     def get_config(self, request, context):
         return self.config
+
+    def refresh(self, request, context):
+        return pb.RefreshSandboxTokenResponse(token=self.fresh, expires_at_ms=int(time.time() * 1000) + 3600000)
 
     def get_credentials(self, request, context):
         return self.credentials

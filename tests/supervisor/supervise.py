@@ -491,6 +491,28 @@ def test_credentials(exe, where, user):
         ok(not any("s3cret" in l.message for l in g.logs) and "s3cret" not in s.said(), "no log has a value")
 
 
+def test_token(exe, where, user):
+    with Sandbox(exe, where, user, ["sleep", "1000"], fresh="fresh-token") as s:
+        g = s.gateway
+        ok(g.wait(lambda: g.statuses) and g.tokens[0] == "Bearer a-token", "the first calls show the file's token", g.tokens)
+        time.sleep(0.5)
+        g.exec("true").done()
+        ok(g.tokens[-1] == "Bearer fresh-token", "later ones what the gateway gave for it", g.tokens)
+        (s.where / "token").write_text("worthless")
+        g.stop()
+        g.start()
+        if user:
+            os.chmod(s.where / "gateway", 0o777)
+        ok(g.wait(lambda: len(g.hellos) == 2) and "Bearer worthless" not in g.tokens, "also on a new connection", g.tokens)
+        (s.where / "token").write_text("a-token")
+        g.stop()
+        g.fresh = "another-fresh-token"
+        g.start()
+        if user:
+            os.chmod(s.where / "gateway", 0o777)
+        ok(g.wait(lambda: len(g.hellos) == 3), "unless it is refused: then the file is asked again", g.tokens)
+
+
 def test_tls(exe, where, user):
     pki = pathlib.Path(tempfile.mkdtemp(dir=where))
     os.chmod(pki, 0o755)
@@ -522,7 +544,8 @@ def test_tls(exe, where, user):
 
 
 TESTS = [test_start, test_exec, test_confined, test_kill, test_ports, test_push, test_bad_start, test_exit, test_terminal,
-         test_attach, test_flood, test_reconnect, test_end, test_lies, test_credentials, test_tls]
+         test_attach, test_flood, test_reconnect, test_end, test_lies, test_credentials, test_token,
+         test_tls]
 
 
 def main():

@@ -4,6 +4,7 @@
 //   config.c   the gateway's messages as what the launcher works with
 //   relay.c    relays: commands, attached readers, ports
 //   main.c     the main process and its replay
+//   token.c    by what the gateway knows us
 //   report.c   what the gateway is told until it has heard it; events on their way to it
 #pragma once
 #include "base/secret.h"
@@ -121,6 +122,14 @@ void reports_move(struct session *s) NONNULL;
 void reports_lose(struct session *s) NONNULL;
 [[nodiscard]] int64_t reports_next_ns(const struct session *s) NONNULL;
 
+// ---- token.c
+
+// Sets s->meta: a token that the gateway gave, else that of the file. ERR_INVALID: it is none.
+enum err_code token_take(struct session *s, struct err *e) NONNULL;
+void token_heard(struct session *s, const GATEWAY(RefreshSandboxTokenResponse) * m) NONNULL;
+// How long a token is used before another one is asked for.
+[[nodiscard]] int64_t token_life_ms(int64_t expires_at_ms, int64_t now_ms, size_t token_n);
+
 // ---- config.c
 
 // The text of a message's policy. ERR_UNSUPPORTED, ERR_INVALID: it says what cannot be enforced.
@@ -143,6 +152,7 @@ struct session {
     struct rpc_client *client;    // NULL: not connected
     struct rpc_client_call *call; // ConnectSupervisor
     struct secret bearer;
+    bool token_fresh; // it is the gateway's, not the file's
     struct rpc_field field;
     struct rpc_meta meta;
     bool accepted, told_lost;
@@ -158,7 +168,7 @@ struct session {
     bool again;         // there is more to do than one turn does
     int64_t stop_by_ns; // 0: nobody has said so
 
-    struct report exit_report, policy_report;
+    struct report exit_report, policy_report, token_report;
     uint32_t reported_version;
     char policy_error[400]; // of policy_report; empty: it is in force
     struct event_queue events;

@@ -44,6 +44,14 @@ static void send_policy(struct session *s, struct rpc_client_call *call)
     (void)!rpc_write(call, &m.base, RPC_QUEUE, &ignored);
 }
 
+static void send_refresh(struct session *s, struct rpc_client_call *call)
+{
+    (void)s;
+    struct err ignored; // ditto
+    GATEWAY(RefreshSandboxTokenRequest) m = OPENSHELL__V1__REFRESH_SANDBOX_TOKEN_REQUEST__INIT;
+    (void)!rpc_write(call, &m.base, RPC_QUEUE, &ignored);
+}
+
 static void again(struct report *r)
 {
     r->backoff_ms = r->backoff_ms == 0                    ? BACKOFF_FIRST_MS
@@ -76,7 +84,7 @@ static void move(struct session *s, struct report *r, enum rpc_method_id method,
     }
     if (!r->call)
         return;
-    CLEANUP(arena_done) struct arena a;
+    CLEANUP(arena_wipe) struct arena a; // a token may come
     arena_init(&a, REPORT_ARENA);
     ProtobufCMessage *m = NULL;
     bool end = false;
@@ -89,6 +97,8 @@ static void move(struct session *s, struct report *r, enum rpc_method_id method,
     } else {
         r->backoff_ms = 0;
         r->at_ns = 0;
+        if (code == ERR_OK && m && r == &s->token_report)
+            token_heard(s, (const GATEWAY(RefreshSandboxTokenResponse) *)(const void *)m);
     }
     rpc_close(TAKE(r->call));
 }
@@ -225,12 +235,13 @@ void reports_move(struct session *s)
 {
     move(s, &s->exit_report, RPC_OPEN_SHELL_REPORT_MAIN_PROCESS_EXIT, send_exit);
     move(s, &s->policy_report, RPC_OPEN_SHELL_REPORT_POLICY_STATUS, send_policy);
+    move(s, &s->token_report, RPC_OPEN_SHELL_REFRESH_SANDBOX_TOKEN, send_refresh);
     move_events(s);
 }
 
 void reports_lose(struct session *s)
 {
-    struct report *const all[] = {&s->exit_report, &s->policy_report};
+    struct report *const all[] = {&s->exit_report, &s->policy_report, &s->token_report};
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         all[i]->due = all[i]->due || all[i]->call; // not answered: perhaps not heard
         rpc_close(TAKE(all[i]->call));
@@ -241,7 +252,7 @@ void reports_lose(struct session *s)
 int64_t reports_next_ns(const struct session *s)
 {
     int64_t next = DEADLINE_NEVER;
-    const struct report *const all[] = {&s->exit_report, &s->policy_report};
+    const struct report *const all[] = {&s->exit_report, &s->policy_report, &s->token_report};
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         if (all[i]->due && !all[i]->call && all[i]->at_ns < next)
             next = all[i]->at_ns;

@@ -17,7 +17,6 @@ enum {
     ACCEPT_MS = 10'000,
     HEARTBEAT_MIN_S = 5, // reference: policy 9.3
     STOP_MS = 5000,      // between the signal and the end
-    TOKEN_MAX = 16 * KIB,
     EVENTS_MAX = 256 * KIB,
     MESSAGES_MAX = 16, // of the gateway in one turn
     REFUSE_MS = 3000,
@@ -75,8 +74,6 @@ static void hang_up(struct session *s)
 {
     rpc_close(TAKE(s->call));
     rpc_client_free(TAKE(s->client));
-    secret_done(&s->bearer);
-    s->bearer = (struct secret){};
     s->accepted = false;
 }
 
@@ -95,53 +92,12 @@ void session_free(struct session *s)
     ends_done(&s->main.ends);
     ring_done(&s->main.ring);
     ring_done(&s->events.ring);
+    secret_done(&s->bearer);
     free(s);
 }
 
 // ---- dialled
 // -----------------------------------------------------------------------------------------------------
-
-static enum err_code bearer_of(struct str token, struct secret *ret, struct err *e)
-{
-    char text[TOKEN_MAX + 8];
-    for (size_t i = 0; i < token.n; i++)
-        if (token.p[i] <= 0x20 || token.p[i] >= 0x7f)
-            return err_set(e, ERR_INVALID, "the token has a byte that no token has, at offset %zu", i);
-    if (token.n == 0 || token.n > TOKEN_MAX)
-        return err_set(e, ERR_INVALID, "the token has %zu bytes", token.n);
-    memcpy(text, "Bearer ", 7);
-    memcpy(text + 7, token.p, token.n);
-    enum err_code r = secret_init(ret, (struct str){text, token.n + 7}, e);
-    secret_wipe(text, sizeof(text));
-    return r;
-}
-
-// Sent with every call. A file is read each time: whoever refreshes tokens writes it anew.
-static enum err_code authorize(struct session *s, struct err *e)
-{
-    CLEANUP(secret_done) struct secret token = {};
-    CLEANUP(fd_close) int fd = -1;
-    enum err_code r = ERR_OK;
-    secret_done(&s->bearer);
-    s->bearer = (struct secret){};
-    s->meta = (struct rpc_meta){};
-    if (s->opts.token_file) {
-        r = fd_open(s->opts.token_file, O_RDONLY, 0, &fd, e);
-        if (r == ERR_OK)
-            r = secret_read(fd, TOKEN_MAX, &token, e);
-        if (r == ERR_OK)
-            r = bearer_of(secret_expose(&token), &s->bearer, e);
-    } else if (s->opts.token) {
-        r = bearer_of(str_of(s->opts.token), &s->bearer, e);
-    } else {
-        return ERR_OK;
-    }
-    if (r != ERR_OK)
-        return err_wrap(e, r, "the token");
-    s->field = (struct rpc_field){.name = STR("authorization"), .value = secret_expose(&s->bearer)};
-    s->meta = (struct rpc_meta){.first = &s->field, .last = &s->field};
-    return ERR_OK;
-}
 
 // What to show and whom to believe, for https://; from files that may have been renewed.
 static enum err_code tls_of(const struct session *s, struct rpc_dial_opts *ret, struct err *e)
@@ -206,7 +162,7 @@ static void say_hello(struct session *s)
 static enum err_code dial(struct session *s, struct err *e)
 {
     const struct rpc_wait wait = {DEADLINE_NEVER, -1};
-    enum err_code r = authorize(s, e);
+    enum err_code r = token_take(s, e);
     if (r == ERR_OK)
         r = dial_begin(s, e);
     if (r != ERR_OK)
@@ -266,7 +222,7 @@ static enum err_code ask_config(struct session *s, struct arena *a,
     const struct rpc_wait wait = {deadline_in_ms(CONNECT_MS), -1};
     m.sandbox_id = (char *)(uintptr_t)s->opts.sandbox_id;
     hang_up(s);
-    enum err_code r = authorize(s, e);
+    enum err_code r = token_take(s, e);
     if (r == ERR_OK)
         r = dial_now(s, &wait, e);
     if (r != ERR_OK)
@@ -343,7 +299,7 @@ void session_refuse(struct session *s, const struct err *why)
     m.status = GW_CASE(POLICY_STATUS__POLICY_STATUS_FAILED);
     m.load_error = (char *)(uintptr_t)why->msg;
     hang_up(s);
-    if (authorize(s, &ignored) != ERR_OK || dial_now(s, &wait, &ignored) != ERR_OK)
+    if (token_take(s, &ignored) != ERR_OK || dial_now(s, &wait, &ignored) != ERR_OK)
         return;
     meta_to(s);
     (void)!rpc_unary(s->client, RPC_OPEN_SHELL_REPORT_POLICY_STATUS, &m.base, &wait, &a, &answer, &ignored);
@@ -404,6 +360,7 @@ static void take_accepted(struct session *s, const GATEWAY(SessionAccepted) * m)
     s->backoff_ms = 0;
     s->heartbeat_every_ns = (int64_t)seconds * 1'000'000'000;
     s->heartbeat_ns = clock_ns() + s->heartbeat_every_ns;
+    s->token_report.due = s->meta.first && !s->token_fresh;
     tell(s, STR("connected"), "");
 }
 
@@ -440,6 +397,8 @@ static bool take_messages(struct session *s)
         bool end = false;
         struct err err = {};
         enum err_code r = rpc_read(s->call, RPC_QUEUE, &a, &m, &end, &err);
+        if (r != ERR_OK && rpc_client_status(s->client)->code == RPC_UNAUTHENTICATED)
+            s->token_fresh = false; // there may be a better one in the file
         if (r != ERR_OK || end) {
             lost(s, end ? "the gateway has ended it" : err.msg);
             return false;
