@@ -43,13 +43,13 @@ static bool put(struct relay *r, const GATEWAY(RelayFrame) * f)
 static bool put_data(struct relay *r, enum ring_source source, const char *p, size_t n)
 {
     GATEWAY(RelayFrame) f = OPENSHELL__V1__RELAY_FRAME__INIT;
-    ProtobufCBinaryData data = {.len = n, .data = (uint8_t *)(uintptr_t)p};
+    ProtobufCBinaryData bytes = {.len = n, .data = (uint8_t *)(uintptr_t)p};
     if (source == RING_ERR) {
         f.payload_case = GW_CASE(RELAY_FRAME__PAYLOAD_ERROR_DATA);
-        f.error_data = data;
+        f.error_data = bytes;
     } else {
         f.payload_case = GW_CASE(RELAY_FRAME__PAYLOAD_DATA);
-        f.data = data;
+        f.data = bytes;
     }
     return put(r, &f);
 }
