@@ -1,12 +1,14 @@
 // What a supervisor's session costs the gateway: a command and its answer, a gigabyte of output, and the
-// memory of ten thousand sessions that do nothing.
+// memory of ten thousand sessions that do nothing. One line a measurement, name<TAB>value<TAB>unit.
 //
-//   bench_sessions [GATEWAY]   the program; without: openshell-gateway of the same build. One line a
-//   measurement, name<TAB>value<TAB>unit. The supervisors are simulated: what a sandbox takes itself is not
-//   in it.
+//   bench_sessions [FOLDER]   a build folder, for its programs; without: that of this one
+//
+// The supervisors are simulated first, so that what a sandbox takes itself is not in it; then there is a real
+// one.
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,7 +21,15 @@
 #include "gateway/tokens.h"
 #include "rpc/dial.h"
 
-enum { IDLE = 10'000, EXECS = 2000, PIECE = 64 * KIB, POUR_MIB = 1024, FIRST_MS = 10'000 };
+enum {
+    IDLE = 10'000,
+    EXECS = 2000,
+    REAL_EXECS = 300,
+    PIECE = 64 * KIB,
+    POUR_MIB = 1024,
+    FIRST_MS = 10'000,
+    PATH_SIZE = 4096
+};
 #define V1(name) Openshell__V1__##name
 
 struct bench {
@@ -80,6 +90,7 @@ static void start(struct bench *b, const char *program)
     (void)snprintf(path, sizeof(path), "%s/state", b->dir);
     b->gateway = fork();
     if (b->gateway == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGTERM); // where something fails nobody else would end it
         (void)execl(program, program, "--socket", b->socket + 5, "--state-dir", path, "--log-level", "error",
                     NULL);
         _exit(127);
@@ -153,6 +164,9 @@ static void add_sandbox(const struct bench *b, char id[static ID_SIZE], unsigned
     meta.name = name;
     meta.workspace = text("default");
     meta.created_at_ms = clock_realtime_ms();
+    char *command[] = {text("sleep"), text("1000")};
+    spec.command = command;
+    spec.n_command = ARRAY_LEN(command);
     status.phase = OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY;
     sandbox.metadata = &meta;
     sandbox.spec = &spec;
@@ -248,15 +262,18 @@ static void *run_supervisor(void *arg)
 // ---- what is measured
 
 // Bytes of output.
-static size_t run_command(struct rpc_client *c, const char *id, const char *word)
+static size_t run_command(struct rpc_client *c, const char *id, const char *const *words)
 {
     struct err err = {};
     struct rpc_client_call *call = NULL;
-    char *command[] = {text(word)};
+    char *command[8];
+    size_t command_n = 0;
+    for (; words[command_n]; command_n++)
+        command[command_n] = text(words[command_n]);
     V1(ExecSandboxRequest) req = OPENSHELL__V1__EXEC_SANDBOX_REQUEST__INIT;
     req.sandbox_id = text(id);
     req.command = command;
-    req.n_command = 1;
+    req.n_command = command_n;
     size_t n = 0;
     bool exited = false;
     check(rpc_open(c, RPC_OPEN_SHELL_EXEC_SANDBOX, &forever, &call, &err), &err);
@@ -290,6 +307,31 @@ static void print_times(const char *what, double *us, size_t n)
     printf("session, %s, p99\t%.0f\tus\n", what, us[n * 99 / 100]);
 }
 
+static const char *const true_words[] = {"true", NULL}, *const pour_words[] = {"pour", NULL};
+
+static void time_commands(struct rpc_client *c, const char *id, size_t n, const char *what)
+{
+    static double us[EXECS];
+    (void)run_command(c, id, true_words);
+    for (size_t i = 0; i < n; i++) {
+        int64_t start_ns = clock_ns();
+        (void)run_command(c, id, true_words);
+        us[i] = (double)(clock_ns() - start_ns) / 1000;
+    }
+    print_times(what, us, n);
+}
+
+static void time_output(const struct bench *b, struct rpc_client *c, const char *id, const char *const *words,
+                        const char *what)
+{
+    double before_kib = memory_kib(b);
+    int64_t start_ns = clock_ns();
+    need(run_command(c, id, words) == (size_t)POUR_MIB * MIB, "output was lost");
+    double seconds = (double)(clock_ns() - start_ns) / 1e9;
+    printf("session, %s\t%.0f\tMiB/s\n", what, POUR_MIB / seconds);
+    printf("session, the gateway's memory grew by\t%.0f\tKiB\n", memory_kib(b) - before_kib);
+}
+
 static void commands(const struct bench *b)
 {
     static double us[EXECS];
@@ -301,13 +343,7 @@ static void commands(const struct bench *b)
     connect_one(b, id, &s);
     need(pthread_create(&thread, NULL, run_supervisor, &s) == 0, "no thread");
     struct rpc_client *c = dial(b);
-    (void)run_command(c, id, "true");
-    for (size_t i = 0; i < EXECS; i++) {
-        int64_t start_ns = clock_ns();
-        (void)run_command(c, id, "true");
-        us[i] = (double)(clock_ns() - start_ns) / 1000;
-    }
-    print_times("a command and its exit code", us, EXECS);
+    time_commands(c, id, EXECS, "a command and its exit code");
     for (size_t i = 0; i < EXECS; i++) { // what any call takes
         CLEANUP(arena_done) struct arena a;
         arena_init(&a, MIB);
@@ -318,12 +354,7 @@ static void commands(const struct bench *b)
         us[i] = (double)(clock_ns() - start_ns) / 1000;
     }
     print_times("beside it a unary call", us, EXECS);
-    double before_kib = memory_kib(b);
-    int64_t start_ns = clock_ns();
-    need(run_command(c, id, "pour") == (size_t)POUR_MIB * MIB, "output was lost");
-    double seconds = (double)(clock_ns() - start_ns) / 1e9;
-    printf("session, 1 GiB of output\t%.0f\tMiB/s\n", POUR_MIB / seconds);
-    printf("session, the gateway's memory grew by\t%.0f\tKiB\n", memory_kib(b) - before_kib);
+    time_output(b, c, id, pour_words, "1 GiB of output");
     rpc_client_free(c);
     (void)pthread_cancel(thread);
     (void)pthread_join(thread, NULL);
@@ -376,6 +407,43 @@ static void plain(void)
     (void)pthread_join(relay, NULL);
 }
 
+// A sandbox, as a driver starts it.
+static pid_t start_sandbox(const struct bench *b, const char *program, const char *id)
+{
+    char endpoint[104], token_file[128];
+    struct err err = {};
+    int64_t expires_ms = 0;
+    CLEANUP(buf_done) struct buf token;
+    buf_init(&token, TOKENS_TEXT_MAX);
+    check(tokens_mint(b->tokens, str_of(id), clock_realtime_ms() / 1000, &token, &expires_ms, &err), &err);
+    (void)snprintf(token_file, sizeof(token_file), "%s/token", b->dir);
+    (void)snprintf(endpoint, sizeof(endpoint), "unix://%s", b->socket + 5);
+    check(file_write_atomic(token_file, buf_str(&token), 0600, &err), &err);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+        (void)execl(program, program, "supervise", "--endpoint", endpoint, "--sandbox-id", id, "--token-file",
+                    token_file, NULL);
+        _exit(127);
+    }
+    need(pid > 0, "no sandbox");
+    return pid;
+}
+
+static void real(const struct bench *b, const char *program)
+{
+    static const char *const zeros[] = {"head", "-c", "1073741824", "/dev/zero", NULL};
+    char id[ID_SIZE];
+    add_sandbox(b, id, IDLE + 1);
+    pid_t pid = start_sandbox(b, program, id);
+    struct rpc_client *c = dial(b); // the first command waits for the session
+    time_commands(c, id, REAL_EXECS, "a command in a real sandbox");
+    time_output(b, c, id, zeros, "1 GiB of head's output in a real sandbox");
+    rpc_client_free(c);
+    (void)kill(pid, SIGTERM);
+    (void)waitpid(pid, NULL, 0);
+}
+
 static void idle(const struct bench *b)
 {
     struct rlimit files = {};
@@ -399,9 +467,24 @@ static void idle(const struct bench *b)
     free(ids);
 }
 
+// FOLDER/below, or of the build folder that this program is in.
+static void program_at(char dst[static PATH_SIZE], const char *folder, const char *below)
+{
+    if (folder) {
+        (void)snprintf(dst, PATH_SIZE, "%s/%s", folder, below);
+        return;
+    }
+    ssize_t n = readlink("/proc/self/exe", dst, PATH_SIZE - 64);
+    need(n > 0, "no /proc");
+    dst[n] = '\0';
+    char *slash = strrchr(dst, '/');
+    need(slash, "no folder");
+    (void)snprintf(slash, 64, "/../../%s", below);
+}
+
 int main(int argc, char **argv)
 {
-    char program[4096];
+    char gateway[PATH_SIZE], sandbox[PATH_SIZE];
     struct bench b = {};
     struct rlimit files = {};
     (void)signal(SIGPIPE, SIG_IGN);
@@ -409,15 +492,12 @@ int main(int argc, char **argv)
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files); // what there is of it is asked for again
     }
-    ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 64);
-    need(n > 0, "no /proc");
-    program[n] = '\0';
-    char *slash = strrchr(program, '/');
-    need(slash, "no folder");
-    (void)snprintf(slash, 64, "/../../src/gateway/openshell-gateway");
-    start(&b, argc > 1 ? argv[1] : program);
+    program_at(gateway, argc > 1 ? argv[1] : NULL, "src/gateway/openshell-gateway");
+    program_at(sandbox, argc > 1 ? argv[1] : NULL, "src/supervisor/openshell-sandbox");
+    start(&b, gateway);
     commands(&b);
     plain();
+    real(&b, sandbox);
     idle(&b);
     stop(&b);
     return 0;

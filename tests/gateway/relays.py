@@ -224,13 +224,13 @@ def data(b):
 
 def output(events):
     """stdout, stderr and the exit code of an ExecSandbox."""
-    out, err, code = b"", b"", None
+    out, err, code = [], [], None
     for e in events:
         kind = e.WhichOneof("payload")
-        out += e.stdout.data if kind == "stdout" else b""
-        err += e.stderr.data if kind == "stderr" else b""
+        out.append(e.stdout.data)
+        err.append(e.stderr.data)
         code = e.exit.exit_code if kind == "exit" else code
-    return out, err, code
+    return b"".join(out), b"".join(err), code
 
 
 def echo(relay, ask):
