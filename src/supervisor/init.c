@@ -102,7 +102,7 @@ static enum err_code open_workdir(const struct init_spec *spec, int *ret, struct
         *ret = spec->workdir_handed ? INIT_FD_WORKDIR : -1;
         return ERR_OK;
     }
-    if (!str_cstr(spec->workdir, path, sizeof(path)))
+    if (!str_cstr(spec->workdir_source, path, sizeof(path)))
         return err_set(e, ERR_INVALID, "the work directory's path is too long");
     return rootfs_workdir(path, -1, ret, e);
 }

@@ -16,6 +16,7 @@ struct launch_opts {
     struct session *session; // with that gateway; NULL: none, and the end of the agent is ours
     const char *id;          // of the sandbox; NULL: its name
     const char *workdir, *root, *log, *log_json; // paths, or NULL
+    const char *home;                            // path of what is /sandbox and stays; NULL: nothing does
     const char *name;                            // of the sandbox, also its host name
     const char *const *argv;                     // of the agent, NULL at the end
     const char *const *env;                      // "NAME=value", NULL at the end

@@ -219,6 +219,34 @@ static enum err_code hand_over_workdir(struct plan *p, const char *dir, const st
     return r;
 }
 
+// A folder of the sandbox's own: it becomes the agent's, on any file system.
+static enum err_code own_home(const struct launch_opts *o, struct plan *p, struct err *e)
+{
+    static const struct str place = STR_INIT("/sandbox");
+    struct stat st;
+    CLEANUP(fd_close) int fd = -1;
+    if (o->workdir)
+        return err_set(e, ERR_INVALID, "--home and a work directory cannot be had both");
+    enum err_code r = fd_open(o->home, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, &fd, e);
+    if (r != ERR_OK)
+        return err_wrap(e, r, "--home");
+    if (o->home[0] != '/' || !arena_dup(&p->arena, str_of(o->home), &p->spec.workdir_source))
+        return err_set(e, ERR_INVALID, "--home %s: not an absolute path", o->home);
+    if (fstat(fd, &st) != 0)
+        return err_set(e, fd_code(errno), "--home %s: %s", o->home, fd_strerror(errno));
+    p->spec.workdir = place;
+    p->spec.workdir_writable = true;
+    for (size_t i = 0; i < p->policy->filesystem.read_only.n; i++)
+        if (str_eq(p->policy->filesystem.read_only.v[i], place))
+            p->spec.workdir_writable = false;
+    if (p->spec.nested)
+        return ERR_OK;
+    if ((st.st_uid != p->spec.uid || st.st_gid != p->spec.gid) &&
+        (fchownat(fd, "", p->spec.uid, p->spec.gid, AT_EMPTY_PATH) != 0 || fstat(fd, &st) != 0))
+        return err_set(e, fd_code(errno), "--home %s: %s", o->home, fd_strerror(errno));
+    return hand_over_workdir(p, o->home, &st, e);
+}
+
 static enum err_code where(const struct launch_opts *o, struct plan *p, struct err *e)
 {
     p->spec.scratch = o->scratch;
@@ -234,6 +262,8 @@ static enum err_code where(const struct launch_opts *o, struct plan *p, struct e
         if (str_eq(p->spec.root, STR("/")))
             return err_set(e, ERR_INVALID, "--rootfs /: say 'host' for the host's own tree");
     }
+    if (o->home)
+        return own_home(o, p, e);
     if (!o->workdir)
         return ERR_OK;
     char *real = realpath(o->workdir, NULL);
@@ -246,6 +276,7 @@ static enum err_code where(const struct launch_opts *o, struct plan *p, struct e
     free(real);
     if (!kept)
         return arena_limit(&p->arena, "the work directory", e);
+    p->spec.workdir_source = p->spec.workdir;
     if (is_system(p->spec.workdir))
         return err_set(e, ERR_INVALID, "--workdir %s: that folder belongs to the system; give one of its own",
                        o->workdir);

@@ -44,8 +44,8 @@ enum err_code spec_encode(const struct init_spec *s, struct buf *out, struct err
     put_all(out, &s->env);
     put_all(out, &s->read_only);
     put_all(out, &s->read_write);
-    const struct str texts[] = {s->root,  s->workdir, s->hostname,    s->passwd,
-                                s->group, s->hosts,   s->resolv_conf, s->sockets};
+    const struct str texts[] = {s->root,  s->workdir,     s->hostname, s->passwd,        s->group,
+                                s->hosts, s->resolv_conf, s->sockets,  s->workdir_source};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         put(out, texts[i]);
     if (s->ranges_n > 0)
@@ -110,8 +110,8 @@ enum err_code spec_decode(struct str in, struct arena *a, struct init_spec *ret,
                                .limits = h.limits};
     ok = ok && take_all(&in, h.argv_n, a, &s.argv) && take_all(&in, h.env_n, a, &s.env) &&
          take_all(&in, h.read_only_n, a, &s.read_only) && take_all(&in, h.read_write_n, a, &s.read_write);
-    struct str *const texts[] = {&s.root,  &s.workdir, &s.hostname,    &s.passwd,
-                                 &s.group, &s.hosts,   &s.resolv_conf, &s.sockets};
+    struct str *const texts[] = {&s.root,  &s.workdir,     &s.hostname, &s.passwd,        &s.group,
+                                 &s.hosts, &s.resolv_conf, &s.sockets,  &s.workdir_source};
     for (size_t i = 0; ok && i < ARRAY_LEN(texts); i++)
         ok = take_str(&in, texts[i]);
     if (!ok || !take_ranges(&in, h.ranges_n, a, &s))

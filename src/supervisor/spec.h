@@ -18,6 +18,7 @@ struct init_spec {
     struct strs read_only, read_write; // as the policy has them
     struct str root;                   // a tree of the user's own; empty: the host's
     struct str workdir;                // absolute, normal; empty: the sandbox's own /sandbox
+    struct str workdir_source;         // where it is on the host
     struct str hostname, passwd, group, hosts, resolv_conf;
     struct str sockets;  // of the host: paths that somebody listens at or did, one a line
     struct cidr *ranges; // captured besides the synthetic addresses

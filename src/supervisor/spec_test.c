@@ -13,6 +13,7 @@ static struct init_spec sample(void)
                               .read_only = {words, 1},
                               .root = STR("/srv/root"),
                               .workdir = STR("/w"),
+                              .workdir_source = STR("/host/w"),
                               .hostname = STR("h"),
                               .passwd = STR("p"),
                               .group = STR("g"),
@@ -52,7 +53,8 @@ static void test_round(void)
     tap_ok(same_list(&s.argv, &got.argv) && same_list(&s.env, &got.env) &&
                same_list(&s.read_only, &got.read_only) && got.read_write.n == 0,
            "lists, with empty words and NUL bytes");
-    tap_ok(str_eq(got.root, s.root) && str_eq(got.workdir, s.workdir) && str_eq(got.hostname, s.hostname) &&
+    tap_ok(str_eq(got.root, s.root) && str_eq(got.workdir, s.workdir) &&
+               str_eq(got.workdir_source, s.workdir_source) && str_eq(got.hostname, s.hostname) &&
                str_eq(got.passwd, s.passwd) && str_eq(got.group, s.group) && str_eq(got.hosts, s.hosts) &&
                str_eq(got.resolv_conf, s.resolv_conf) && str_eq(got.sockets, s.sockets),
            "texts");

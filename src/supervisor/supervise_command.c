@@ -18,6 +18,7 @@ enum {
     OPT_TLS_NAME,
     OPT_ROOTFS,
     OPT_WORKDIR,
+    OPT_HOME,
     OPT_LOG,
     OPT_LOG_JSON,
     OPT_MEMORY,
@@ -78,6 +79,12 @@ static const struct opt supervise_opts[] = {
                      .value = "DIR",
                      .help = "A folder of the host that commands work in, at the same path; the gateway's "
                              "word otherwise, and /sandbox without one"},
+    [OPT_HOME] =
+        {.name = "home",
+         .type = OPT_PATH,
+         .value = "DIR",
+         .help = "A folder of the host that is /sandbox and stays when the sandbox ends; it is given "
+                 "to the agent's user"},
     [OPT_LOG] = {.name = "log",
                  .type = OPT_PATH,
                  .value = "FILE",
@@ -168,6 +175,7 @@ static int supervise_run(struct cli *cli, const struct args *a)
                                 .tls_name = args_value(a, &supervise_opts[OPT_TLS_NAME])};
     struct launch_opts o = {.root = strcmp(root, "host") == 0 ? NULL : root,
                             .workdir = args_value(a, &supervise_opts[OPT_WORKDIR]),
+                            .home = args_value(a, &supervise_opts[OPT_HOME]),
                             .log = args_value(a, &supervise_opts[OPT_LOG]),
                             .log_json = args_value(a, &supervise_opts[OPT_LOG_JSON]),
                             .id = opts.sandbox_id,
