@@ -83,25 +83,50 @@ enum err_code check_env(struct str key, struct str value, struct err *reterr)
     return ERR_OK;
 }
 
-enum err_code check_selector(struct str selector, struct str (*get)(const void *labels, struct str key),
-                             const void *labels, bool *ret, struct err *reterr)
+enum err_code check_annotation(struct str key, struct str value, struct err *reterr)
+{
+    enum err_code r = check_label(key, (struct str){}, reterr);
+    if (r == ERR_OK && value.n > CHECK_ANNOTATION_MAX)
+        r = err_set(reterr, ERR_INVALID, "annotation '%.*s': at most %d bytes", STR_FMT(key),
+                    CHECK_ANNOTATION_MAX);
+    return r;
+}
+
+// Adds the pair unless it is there. False: the key is there with another value.
+static bool add_pair(struct store_label *v, size_t *n, struct str key, struct str value)
+{
+    for (size_t i = 0; i < *n; i++)
+        if (str_eq(v[i].key, key))
+            return str_eq(v[i].value, value);
+    v[(*n)++] = (struct store_label){key, value};
+    return true;
+}
+
+enum err_code check_selector(struct str selector, struct arena *a, struct store_label **ret, size_t *ret_n,
+                             bool *ret_none, struct err *reterr)
 {
     struct str rest = selector, pair;
-    size_t n = 0;
-    bool all = true;
+    size_t n = 0, pairs = 0;
+    bool none = false;
+    struct store_label *v = arena_newn(a, struct store_label, PAIRS_MAX);
+    if (!v)
+        return arena_limit(a, "a label selector", reterr);
     while (str_split(&rest, ',', &pair)) {
         pair = str_trim(pair);
         if (pair.n == 0)
             continue;
         ptrdiff_t eq = str_find(pair, '=');
         struct str key = str_trim(str_head(pair, eq > 0 ? (size_t)eq : 0));
-        if (key.n == 0 || ++n > PAIRS_MAX)
+        if (key.n == 0 || ++pairs > PAIRS_MAX)
             return err_set(reterr, ERR_INVALID,
                            "label selector: '%.*s' is not KEY=VALUE, or there are over %d", STR_FMT(pair),
                            PAIRS_MAX);
-        struct str has = get(labels, key);
-        all = all && has.p && str_eq(has, str_trim(str_from(pair, (size_t)eq + 1)));
+        struct str value = str_trim(str_from(pair, (size_t)eq + 1));
+        if (check_label(key, value, reterr) != ERR_OK || !add_pair(v, &n, key, value))
+            none = true; // no object has such a label
     }
-    *ret = all;
+    *ret = v;
+    *ret_n = n;
+    *ret_none = none;
     return ERR_OK;
 }

@@ -2,6 +2,7 @@
 #include "convert/policy_wire.h"
 #include "gateway/config.h"
 #include "gateway/update.h"
+#include "policy/unbuilt.h"
 #include "policy/validate.h"
 
 #define SB(name) Openshell__Sandbox__V1__##name
@@ -33,7 +34,7 @@ enum err_code config_check_parsed(const struct policy *p, struct arena *a, struc
     if (d.no_room)
         return arena_limit(a, "what is wrong with the policy", reterr);
     if (d.errors == 0)
-        return ERR_OK;
+        return policy_unbuilt(p, reterr);
     CLEANUP(buf_done) struct buf unsafe;
     CLEANUP(buf_done) struct buf ambiguous;
     buf_init(&unsafe, MIB);

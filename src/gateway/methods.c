@@ -1,5 +1,8 @@
 #include "gateway/methods.h"
 
+#include "gateway/lifecycle.h"
+#include "gateway/sandbox_methods.h"
+#include "gateway/watch.h"
 #include "gateway/caller.h"
 #include "gateway/inference.h"
 #include "gateway/providers.h"
@@ -34,23 +37,28 @@ static enum err_code do_health(struct rpc_request *r, const ProtobufCMessage *in
     return ERR_OK;
 }
 
-// The one driver: processes of openshell-sandbox on this machine.
-static bool add_driver(struct arena *a, Openshell__V1__GetGatewayInfoResponse *out)
+static enum err_code add_driver(struct lifecycle *l, struct arena *a,
+                                Openshell__V1__GetGatewayInfoResponse *out, struct err *reterr)
 {
     Openshell__V1__ComputeDriverInfo **list = arena_newn(a, Openshell__V1__ComputeDriverInfo *, 1),
                                      *d = arena_new(a, Openshell__V1__ComputeDriverInfo);
     Openshell__V1__ComputeDriverCapabilities *c = arena_new(a, Openshell__V1__ComputeDriverCapabilities);
+    Openshell__Compute__V1__GetCapabilitiesResponse *says = NULL;
     if (!list || !d || !c)
-        return false;
+        return arena_limit(a, "an answer", reterr);
+    enum err_code r = lifecycle_capabilities(l, a, &says, reterr);
+    if (r != ERR_OK)
+        return r;
     openshell__v1__compute_driver_info__init(d);
     openshell__v1__compute_driver_capabilities__init(c);
-    c->driver_name = d->name = text("local");
-    c->driver_version = text(OPENSHELL_VERSION);
+    d->name = text(lifecycle_driver(l));
+    c->driver_name = says->driver_name;
+    c->driver_version = says->driver_version;
     d->capabilities = c;
     list[0] = d;
     out->compute_drivers = list;
     out->n_compute_drivers = 1;
-    return true;
+    return ERR_OK;
 }
 
 static enum err_code do_info(struct rpc_request *r, const ProtobufCMessage *in, ProtobufCMessage **ret,
@@ -65,10 +73,11 @@ static enum err_code do_info(struct rpc_request *r, const ProtobufCMessage *in, 
     out->status = OPENSHELL__V1__SERVICE_STATUS__SERVICE_STATUS_HEALTHY;
     out->gateway_version = text(OPENSHELL_VERSION);
     const struct services *services = rpc_request_ctx(r);
-    if (services->sandboxes && !add_driver(rpc_request_arena(r), out))
-        return arena_limit(rpc_request_arena(r), "an answer", reterr);
-    *ret = &out->base;
-    return ERR_OK;
+    enum err_code c = services->lifecycle ? add_driver(services->lifecycle, rpc_request_arena(r), out, reterr)
+                                          : ERR_OK;
+    if (c == ERR_OK)
+        *ret = &out->base;
+    return c;
 }
 
 // Without a role policy every user that is served may do everything (reference: gateway 2.2); what is told
@@ -124,6 +133,11 @@ const struct rpc_handler gateway_handlers[RPC_METHODS] = {
     [RPC_OPEN_SHELL_GET_SANDBOX] = {.unary = method_get_sandbox},
     [RPC_OPEN_SHELL_LIST_SANDBOXES] = {.unary = method_list_sandboxes},
     [RPC_OPEN_SHELL_DELETE_SANDBOX] = {.unary = method_delete_sandbox},
+    [RPC_OPEN_SHELL_STOP_SANDBOX] = {.unary = method_stop_sandbox},
+    [RPC_OPEN_SHELL_START_SANDBOX] = {.unary = method_start_sandbox},
+    [RPC_OPEN_SHELL_REPORT_MAIN_PROCESS_EXIT] = {.unary = method_report_main_process_exit},
+    [RPC_OPEN_SHELL_WATCH_SANDBOX] = {.stream = method_watch_sandbox},
+    [RPC_OPEN_SHELL_GET_SANDBOX_CONFIG] = {.unary = method_get_sandbox_config},
     [RPC_OPEN_SHELL_CONNECT_SUPERVISOR] = {.stream = sessions_connect},
     [RPC_OPEN_SHELL_RELAY_STREAM] = {.stream = relay_stream},
     [RPC_OPEN_SHELL_EXEC_SANDBOX] = {.stream = exec_sandbox},

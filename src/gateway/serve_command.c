@@ -14,11 +14,12 @@
 #include "gateway/certs.h"
 #include "gateway/commands.h"
 #include "gateway/conf.h"
+#include "gateway/compute/local.h"
 #include "gateway/config.h"
+#include "gateway/hooks.h"
 #include "gateway/methods.h"
 #include "gateway/ports.h"
 #include "gateway/profiles.h"
-#include "gateway/sandboxes.h"
 #include "gateway/secrets.h"
 #include "gateway/sessions.h"
 #include "gateway/state.h"
@@ -161,6 +162,8 @@ struct gateway {
     struct certs *certs;
     struct ports *ports;
     struct state state;
+    struct driver_env driver_env;
+    char endpoint[LOCAL_PATH_SIZE + 8], program[STATE_PATH_SIZE], driver_dir[STATE_PATH_SIZE];
     struct log *log;
     bool draining, stopping;
 };
@@ -173,8 +176,6 @@ static void on_stopped(void *ctx)
     uv_close((uv_handle_t *)&g->drain, NULL);
     certs_close(TAKE(g->certs));
     ports_close(g->ports);
-    if (g->services.sandboxes)
-        sandboxes_kill(g->services.sandboxes);
     sessions_stop(g->services.sessions);
 }
 
@@ -302,39 +303,51 @@ static enum err_code read_config(struct conf *c, const struct args *a, struct er
 }
 
 // openshell-sandbox: what was named, else the one beside this program, if there is one.
-static bool find_program(const struct args *a, char dst[static SANDBOX_DIR_SIZE])
+static bool find_program(const struct args *a, char dst[static STATE_PATH_SIZE])
 {
     const char *given = args_value(a, &serve_opts[OPT_PROGRAM]);
     if (given)
-        return str_cstr(str_of(given), dst, SANDBOX_DIR_SIZE);
-    size_t n = SANDBOX_DIR_SIZE - 1;
+        return str_cstr(str_of(given), dst, STATE_PATH_SIZE);
+    size_t n = STATE_PATH_SIZE - 1;
     if (uv_exepath(dst, &n) != 0)
         return false;
     char *slash = strrchr(dst, '/');
-    size_t left = slash ? SANDBOX_DIR_SIZE - (size_t)(slash + 1 - dst) : 0;
+    size_t left = slash ? STATE_PATH_SIZE - (size_t)(slash + 1 - dst) : 0;
     return left > 0 && snprintf(slash + 1, left, "openshell-sandbox") < (int)left && access(dst, X_OK) == 0;
 }
 
-// The socket is ours by now, so that no living gateway uses the folder beside it.
-static enum err_code prepare_sandboxes(struct gateway *g, const struct args *a, const char *socket,
-                                       struct err *reterr)
+// Where sandboxes find us: their working folder is another one.
+static enum err_code find_endpoint(const char *socket, char dst[static LOCAL_PATH_SIZE + 8],
+                                   struct err *reterr)
 {
-    char program[SANDBOX_DIR_SIZE], dir[SANDBOX_DIR_SIZE];
-    if (!find_program(a, program))
-        return ERR_OK; // without one there is no driver, and it is not listed
-    if (access(program, X_OK) != 0)
-        return err_set(reterr, ERR_NOT_FOUND, "--sandbox-program %s is no program", program);
-    (void)snprintf(dir, sizeof(dir), "%s.d", socket); // a socket's path is short
-    enum err_code r = sandboxes_new(dir, program, &g->services.sandboxes, reterr);
-    if (r == ERR_OK)
-        sandboxes_attach(g->services.sandboxes, g->server, &g->loop);
-    return r;
+    char path[STATE_PATH_SIZE];
+    if (!realpath(socket, path) ||
+        snprintf(dst, LOCAL_PATH_SIZE + 8, "unix://%s", path) >= LOCAL_PATH_SIZE + 7)
+        return err_set(reterr, ERR_LIMIT, "%s: its absolute path has more than %d bytes", socket,
+                       LOCAL_PATH_SIZE - 1);
+    return ERR_OK;
 }
 
-static void on_connected(void *ctx, struct str sandbox_id, const Openshell__V1__SupervisorHello *hello)
+// The driver, and what is stored of its sandboxes made true. Sandboxes that run dial in when the loop does.
+static enum err_code open_sandboxes(struct gateway *g, const struct args *a, const char *socket,
+                                    struct err *reterr)
 {
-    const struct gateway *g = ctx;
-    config_on_connected(&g->services, sandbox_id, hello);
+    if (!find_program(a, g->program))
+        return ERR_OK; // without one there is no driver, and it is not listed
+    enum err_code r = find_endpoint(socket, g->endpoint, reterr);
+    if (r == ERR_OK)
+        r = state_path(&g->state, "local", g->driver_dir, reterr);
+    if (r != ERR_OK)
+        return r;
+    g->driver_env = (struct driver_env){.endpoint = g->endpoint,
+                                        .program = g->program,
+                                        .state_dir = g->driver_dir,
+                                        .log = g->log};
+    struct lifecycle_opts opts = {.store = g->services.store,
+                                  .log = g->log,
+                                  .hooks = services_hooks(&g->services)};
+    r = local_new(&g->driver_env, &opts.driver, reterr);
+    return r == ERR_OK ? lifecycle_new(&opts, &g->services.lifecycle, reterr) : r;
 }
 
 // What survives this process: the folder, which no other gateway may use meanwhile, the store in it, and the
@@ -354,7 +367,7 @@ static enum err_code open_state(struct gateway *g, const struct args *a, struct 
     if (r == ERR_OK)
         r = tokens_open(path, str_of(g->config.gateway_id), g->config.token_ttl_s, &g->services.tokens,
                         reterr);
-    const struct sessions_ops ops = {.connected = on_connected, .ctx = g};
+    const struct sessions_ops ops = {services_connected, services_disconnected, &g->services};
     if (r == ERR_OK)
         r = sessions_new(&ops, &g->services.sessions, reterr);
     if (r == ERR_OK)
@@ -441,7 +454,7 @@ static int serve_run(struct cli *cli, const struct args *a)
         return report(cli, err.msg, "cannot keep logs");
     if (open_credentials(&g, &err) != ERR_OK)
         return report(cli, err.msg, "cannot keep credentials");
-    if (prepare_sandboxes(&g, a, path, &err) != ERR_OK)
+    if (open_sandboxes(&g, a, path, &err) != ERR_OK)
         return report(cli, err.msg, "cannot run sandboxes");
     if (ports_open(&g.config, &g.loop, g.services.store, g.log, &g.ports, &err) != ERR_OK)
         return report(cli, err.msg, "cannot listen for probes");
@@ -451,8 +464,8 @@ static int serve_run(struct cli *cli, const struct args *a)
     log_info(g.log, "gateway.ready", LOG_STR("socket", str_of(path)),
              LOG_WORD("version", STR(OPENSHELL_VERSION)));
     (void)uv_run(&g.loop, UV_RUN_DEFAULT); // until no handle is left
+    lifecycle_free(g.services.lifecycle);  // its thread asks the others
     sessions_free(g.services.sessions);
-    sandboxes_free(g.services.sandboxes);
     rpc_server_free(g.server);
     g.server = NULL;
     ports_free(g.ports);
@@ -488,9 +501,10 @@ static const struct command root_command = {
         "An option counts more than its variable, that more than the configuration file "
         "($XDG_CONFIG_HOME/openshell/gateway.toml or ~/.config/openshell/gateway.toml where --config names "
         "none), that more than the default.\n\n"
-        "It runs sandboxes as processes of openshell-sandbox on this machine. They live in its memory: when "
-        "it ends, for whatever reason, they end too, and the next one knows nothing of them. Methods that "
-        "are not built answer UNIMPLEMENTED with their name.\n\n"
+        "It runs sandboxes as processes of openshell-sandbox on this machine. They live on when it ends, for "
+        "whatever reason, and the next one finds them again. What it must not forget is in "
+        "$XDG_STATE_HOME/openshell/gateway or ~/.local/state/openshell/gateway, which one gateway at a time "
+        "may use. Methods that are not built answer UNIMPLEMENTED with their name.\n\n"
         "SIGTERM ends it when the calls in flight have ended, at the latest after 10 seconds.",
     COMMAND_TABLE(opts, serve_opts),
     COMMAND_TABLE(examples, serve_examples),

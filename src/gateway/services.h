@@ -13,7 +13,6 @@ struct services {
     struct store *store;
     struct watch *watch;         // gateway/watch.h
     struct sessions *sessions;   // gateway/sessions.h
-    struct sandboxes *sandboxes; // gateway/sandboxes.h; NULL: there is no openshell-sandbox
     struct config *config;       // gateway/config.h
     struct lifecycle *lifecycle; // gateway/lifecycle.h: sandboxes, and the driver they are on
     struct tokens *tokens;       // gateway/tokens.h: of supervisors
