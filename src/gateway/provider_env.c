@@ -296,6 +296,9 @@ void provider_on_connected(const struct services *s, struct str id,
     if (!s->secrets || record_by_id(s->store, id, &a, &sandbox, &e) != ERR_OK ||
         provider_env_revision(s, sandbox, &a, &revision, &e) != ERR_OK)
         return;
+    bool none = !sandbox->spec || sandbox->spec->n_providers == 0;
+    if (none && hello->provider_env_revision == 0)
+        return; // it never had any, and has none
     if (revision != hello->provider_env_revision)
         provider_push(s, sandbox, &a);
 }

@@ -4,6 +4,7 @@
 #include "gateway/check.h"
 #include "gateway/ids.h"
 #include "gateway/lifecycle.h"
+#include "gateway/providers.h"
 #include "gateway/sandbox_check.h"
 #include "gateway/services.h"
 #include "gateway/workspace.h"
@@ -57,22 +58,6 @@ static enum err_code answer(struct arena *a, Sandbox *s, ProtobufCMessage **ret,
 }
 
 // ---- create
-
-static enum err_code check_providers(struct rpc_request *r, const Openshell__V1__SandboxSpec *spec,
-                                     struct str workspace, struct err *reterr)
-{
-    for (size_t i = 0; i < spec->n_providers; i++) {
-        struct store_object row = {};
-        enum err_code c = store_get_named(store_of(r), STR("provider"), workspace, str_of(spec->providers[i]),
-                                          rpc_request_arena(r), &row, reterr);
-        if (c == ERR_NOT_FOUND)
-            return err_set(reterr, ERR_PRECONDITION, "provider '%.*s' not found",
-                           STR_FMT(str_of(spec->providers[i])));
-        if (c != ERR_OK)
-            return c;
-    }
-    return ERR_OK;
-}
 
 static enum err_code make_meta(const Openshell__V1__CreateSandboxRequest *req, struct str workspace,
                                struct arena *a, Meta **ret, struct err *reterr)
@@ -164,7 +149,8 @@ enum err_code method_create_sandbox(struct rpc_request *r, const ProtobufCMessag
     if (c == ERR_OK)
         c = workspace_check(store_of(r), req->workspace, WORKSPACE_WRITE, a, &workspace, reterr);
     if (c == ERR_OK)
-        c = check_providers(r, req->spec, workspace, reterr);
+        c = providers_check(rpc_request_ctx(r), workspace, req->spec->providers, req->spec->n_providers, a,
+                            reterr);
     if (c == ERR_OK)
         c = make_meta(req, workspace, a, &s->metadata, reterr);
     if (c == ERR_OK)

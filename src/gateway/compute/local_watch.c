@@ -52,7 +52,10 @@ static void forget(struct local_watch *w, struct running *r)
     ctx = w->ctx;
     (void)pthread_cond_broadcast(&w->ended);
     (void)pthread_mutex_unlock(&w->lock);
-    fd_close(&r->pidfd); // which takes it out of the epoll set, as nobody else has it
+    // Closing alone is not enough: a process that is just being started has a copy of the descriptor until
+    // exec.
+    (void)epoll_ctl(w->epoll, EPOLL_CTL_DEL, r->pidfd, NULL); // it is there: it has just told of itself
+    fd_close(&r->pidfd);
     if (tell)
         tell(ctx, str_of(r->id));
     free(r);
