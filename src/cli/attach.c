@@ -38,7 +38,7 @@ struct session {
     struct detach_keys keys;
     char in[READ_SIZE + 1]; // keys that wait for room
     size_t in_n;
-    bool in_open, in_end_due, raw, interrupted;
+    bool in_open, in_end_due, in_any, raw, interrupted;
     bool done; // the call has ended
     bool quit; // this has, whatever the call does and whatever waits
     bool has_status;
@@ -166,13 +166,14 @@ static void read_keys(struct session *s)
         return;
     if (n <= 0) { // also where the terminal is gone
         s->in_open = false;
-        s->in_end_due = true;
+        s->in_end_due = s->in_any || !s->at->spare_input;
     } else if (s->at->detachable && s->raw) {
         s->in_n = detach_filter(&s->keys, (struct str){raw, (size_t)n}, s->in, &detach);
     } else {
         memcpy(s->in, raw, (size_t)n);
         s->in_n = (size_t)n;
     }
+    s->in_any = s->in_any || n > 0;
     (void)send_keys(s);
     if (detach)
         leave(s);
@@ -348,8 +349,8 @@ int attach_run(struct cli *cli, struct gateway *g, const struct attach *at)
     cli_flush(cli);
     sink_open(&s->out[0], STDOUT_FILENO);
     sink_open(&s->out[1], STDERR_FILENO);
-    s->in_open = !at->no_input;
-    s->raw = at->start->tty && isatty(STDIN_FILENO) && !at->no_input;
+    s->in_open = true;
+    s->raw = at->start->tty && isatty(STDIN_FILENO);
     int status = EXIT_FAILED;
     if (!open_signals(s, &before))
         (void)report(cli, fd_strerror(errno), "signals cannot be taken");

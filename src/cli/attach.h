@@ -12,7 +12,7 @@ struct attach {
     const Openshell__V1__ExecSandboxRequest *start; // tty says whether it has a terminal
     const char *name;                               // of the sandbox, for messages
     bool detachable;                                // Ctrl-P Ctrl-Q leaves it running
-    bool no_input;                                  // standard input is not its
+    bool spare_input;                               // input that is empty from the start ends nothing
     int lost_status;                                // exit status where the connection is lost
 };
 

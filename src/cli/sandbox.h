@@ -45,5 +45,6 @@ void sandbox_note_last(struct cli *cli, const struct gateway *g, const char *nam
 [[nodiscard]] bool sandbox_wants_tty(const struct args *a, const struct opt *tty,
                                      const struct opt *no_tty) NONNULL;
 
-// The user at the main process; the exit status, what fails reported.
-[[nodiscard]] int sandbox_attach(struct cli *cli, struct gateway *g, const Openshell__V1__Sandbox *s) NONNULL;
+// The user at the main process; the exit status, what fails reported. spare_input: as in attach.h.
+[[nodiscard]] int sandbox_attach(struct cli *cli, struct gateway *g, const Openshell__V1__Sandbox *s,
+                                 bool spare_input) NONNULL;

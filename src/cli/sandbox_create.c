@@ -298,8 +298,12 @@ static int settle(struct cli *cli, struct gateway *g, const struct args *a, cons
     }
     bool terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
     if (args_count(a, &create_opts[OPT_DETACH]) > 0 || (keep && !terminal))
-        return 0;
-    status = sandbox_attach(cli, g, seen);
+        return sandbox_has_ended(seen) && seen->status->exit_code != 0
+                   ? report(cli, "'openshell sandbox connect' shows what it said",
+                            "the command of sandbox %s has ended at once, exit status %d", name,
+                            (int)seen->status->exit_code)
+                   : 0;
+    status = sandbox_attach(cli, g, seen, false);
     if (!keep) {
         int gone = sandbox_delete(cli, g, name);
         status = status ? status : gone;

@@ -129,7 +129,7 @@ const struct command sandbox_exec_command = {
 static const struct arg connect_args[] = {SANDBOX_NAME_ARG};
 static const struct example connect_examples[] = {{"Come back to an agent", "openshell sandbox connect dev"}};
 
-int sandbox_attach(struct cli *cli, struct gateway *g, const Openshell__V1__Sandbox *s)
+int sandbox_attach(struct cli *cli, struct gateway *g, const Openshell__V1__Sandbox *s, bool spare_input)
 {
     Openshell__V1__ExecSandboxRequest req = OPENSHELL__V1__EXEC_SANDBOX_REQUEST__INIT;
     req.sandbox_id = s->metadata->id;
@@ -138,6 +138,7 @@ int sandbox_attach(struct cli *cli, struct gateway *g, const Openshell__V1__Sand
     const struct attach at = {.start = &req,
                               .name = s->metadata->name,
                               .detachable = true,
+                              .spare_input = spare_input,
                               .lost_status = LOST_STATUS};
     return attach_run(cli, g, &at);
 }
@@ -151,7 +152,7 @@ static int connect_run(struct cli *cli, const struct args *a)
     if (status != 0)
         return status;
     sandbox_note_last(cli, &g, s->metadata->name);
-    return sandbox_attach(cli, &g, s);
+    return sandbox_attach(cli, &g, s, true);
 }
 
 const struct command sandbox_connect_command = {

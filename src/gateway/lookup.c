@@ -12,6 +12,14 @@ struct lookup {
     char sandbox_id[SESSION_ID_MAX + 1];
 };
 
+// Ready; or its main process has ended by itself, and its supervisor still has what that said.
+static bool is_reachable(const Openshell__V1__SandboxStatus *s)
+{
+    bool ended = s && s->_exit_code_case == OPENSHELL__V1__SANDBOX_STATUS___EXIT_CODE_EXIT_CODE;
+    return s && (s->phase == OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY ||
+                 (ended && s->phase == OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_ERROR));
+}
+
 enum err_code lookup_ready_now(struct rpc_request *r, struct str sandbox_id, struct arena *a,
                                struct str *ret_workspace, struct err *reterr)
 {
@@ -22,7 +30,7 @@ enum err_code lookup_ready_now(struct rpc_request *r, struct str sandbox_id, str
     enum err_code c = record_by_id(services->store, sandbox_id, a, &record, reterr);
     if (c != ERR_OK)
         return c;
-    if (!record->status || record->status->phase != OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY)
+    if (!is_reachable(record->status))
         return err_set(reterr, ERR_PRECONDITION, "sandbox is not ready");
     *ret_workspace = str_of(record->metadata ? record->metadata->workspace : NULL);
     return ERR_OK;

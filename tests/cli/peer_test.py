@@ -1,44 +1,12 @@
-"""peer_test.py OPENSHELL: every command against a gateway that others wrote, in TAP."""
-import json, os, pty, re, select, shutil, signal, socket, subprocess, sys, tempfile, termios, time, fcntl, struct
-import peer
+"""Every command against a gateway that others wrote, in TAP."""
+import json, os, re, shutil, signal, socket, subprocess, time
+import drive, peer
+from drive import Terminal, home, in_shell, is_, ok, openshell, run
 
-openshell = os.path.realpath(sys.argv[1])
-home = tempfile.mkdtemp()
-os.chdir(home)
-for name in list(os.environ):
-    if name.startswith("OPENSHELL_") or name.startswith("XDG_") or name in ("NO_COLOR", "COMPLETE"):
-        del os.environ[name]
-os.environ.update(HOME=home, LC_ALL="C", TERM="dumb", XDG_RUNTIME_DIR=f"{home}/run", PATH="/usr/bin:/bin")
 address = f"unix:{home}/gw.sock"
 os.environ["OPENSHELL_GATEWAY_ENDPOINT"] = address
 gateway = peer.Gateway()
 server = peer.serve(gateway, address)
-n = bad = 0
-
-
-def ok(good, rule, note=""):
-    global n, bad
-    n += 1
-    bad += not good
-    print(f"{'' if good else 'not '}ok {n} - {rule}")
-    if not good:
-        print("\n".join("# " + l for l in str(note).splitlines()))
-
-
-def run(line, stdin=b"", **env):
-    argv = line.split(" ") if isinstance(line, str) else line
-    p = subprocess.run([openshell, *argv], input=stdin, capture_output=True, env={**os.environ, **env}, timeout=60)
-    return p.returncode, p.stdout.decode(), p.stderr.decode()
-
-
-def is_(line, status, rule, out=None, err=None, stdin=b"", **env):
-    """Exit status, all of standard output (or a pattern of it), a part of standard error ("" for nothing)."""
-    got = run(line, stdin, **env)
-    good = got[0] == status
-    good = good and (out is None or (re.search(out.pattern, got[1], re.M) if isinstance(out, re.Pattern) else got[1] == out))
-    good = good and (err is None or (err in got[2] if err else got[2] == ""))
-    ok(good, rule, got)
-    return got
 
 
 def asked(method):
@@ -177,83 +145,18 @@ ok(p.wait(20) == 143, "SIGTERM does at once", p.returncode)
 
 
 # ---- with a terminal
-class Terminal:
-    def __init__(self, line, rows=24, cols=80):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
-            os.execv(openshell, [openshell, *line.split(" ")])
-        self.before = termios.tcgetattr(self.fd)
-        self.seen = b""
-
-    def expect(self, text, seconds=20):
-        end = time.monotonic() + seconds
-        while text not in self.seen and time.monotonic() < end:
-            if select.select([self.fd], [], [], 0.2)[0]:
-                try:
-                    self.seen += os.read(self.fd, 65536)
-                except OSError:
-                    break
-        good = text in self.seen
-        self.seen = self.seen.split(text, 1)[1] if good else self.seen
-        return good
-
-    def raw(self):
-        end = time.monotonic() + 20
-        while termios.tcgetattr(self.fd)[3] & termios.ICANON and time.monotonic() < end:
-            time.sleep(0.01)
-        return not termios.tcgetattr(self.fd)[3] & termios.ICANON
-
-    def type(self, data):
-        os.write(self.fd, data)
-
-    def end(self):
-        while True:
-            try:
-                if not os.read(self.fd, 65536):
-                    break
-            except OSError:
-                break
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-
-fcntl_size = lambda fd, rows, cols: fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
 t = Terminal("sandbox exec -n dev cat")
 ok(t.raw(), "exec on a terminal: the terminal is raw")
 t.type(b"hello\r")
 ok(t.expect(b"hello\r"), "keys go as they are", t.seen)
 r = asked("Start")
 ok(r.tty, "the program has a terminal", r)
-fcntl_size(t.fd, 30, 100)
+t.resize(30, 100)
 ok(t.expect(b"size 100x30"), "its size is passed on", t.seen)
 t.type(b"\x03")
 ok(t.expect(b"\x03"), "Ctrl-C is a key", t.seen)
 t.type(b"\x04")
 ok(t.end() == 0, "and it ends as the program does")
-
-# A terminal outlives the command where a shell holds it: then its modes can be looked at afterwards.
-def in_shell(line, keys, kill=None):
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.execv("/bin/sh", ["sh", "-c", f"stty -a >before; {openshell} {line}; echo status $? >status; stty -a >after"])
-    seen, typed, end = b"", False, time.monotonic() + 20
-    while time.monotonic() < end:
-        try:
-            if select.select([fd], [], [], 0.2)[0]:
-                seen += os.read(fd, 65536)
-        except OSError:
-            break
-        if not typed and b"so far" in seen:
-            typed = True
-            if kill:
-                time.sleep(0.1)
-                subprocess.run(["pkill", f"-{kill}", "-f", f"^{openshell} {line}"])
-            else:
-                os.write(fd, keys)
-    os.waitpid(pid, 0)
-    read = lambda name: open(name).read()
-    return seen, read("status").strip(), read("before") == read("after") and "icanon" in read("after")
-
 
 gateway.sandboxes["dev"].spec.tty = True
 seen, status, same = in_shell("sandbox connect dev", b"x\x10\x11")
@@ -261,6 +164,15 @@ ok(status == "status 0" and same and b"Left sandbox dev running" in seen, "conne
    (seen, status, same))
 ok(b"so far" in seen, "what was printed is shown first", seen)
 ok(asked("Start").attach_main and asked("Start").tty, "it attaches to the main process", asked("Start"))
+is_("sandbox connect dev", 0, "input from a pipe ends with it", P(r"so far\r\nmore"), stdin=b"more")
+p = subprocess.Popen([openshell, "sandbox", "connect", "dev"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+p.stdout.readline()
+try:
+    p.wait(0.5)
+    ok(False, "input that is empty from the start ends nothing", p.returncode)
+except subprocess.TimeoutExpired:
+    ok(True, "input that is empty from the start ends nothing")
+p.terminate(), p.wait()
 seen, status, same = in_shell("sandbox connect dev", b"", kill="TERM")
 ok(status == "status 143" and same, "SIGTERM restores the terminal", (seen, status, same))
 seen, status, same = in_shell("sandbox connect dev", b"", kill="HUP")
@@ -385,6 +297,4 @@ ok(open(key).read() == "client/tls.key" and os.stat(key).st_mode & 0o777 == 0o60
 
 gateway.gone.set()
 server.stop(0)
-shutil.rmtree(home)
-print(f"1..{n}")
-sys.exit(bad != 0)
+drive.end()
