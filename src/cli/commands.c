@@ -11,17 +11,14 @@ static const struct unbuilt {
     const char *leaves; // names of its subcommands without subcommands of their own, with blanks between
 } unbuilts[] = {
     {"sandbox", "sb", "upload download ssh-config"},
-    {"sandbox provider", "", "list attach detach"},
     {"forward", "fwd", "start stop list service"},
     {"service", "svc", "expose list get delete"},
     {"rule", "rl", "get approve reject clear history approve-all"},
-    {"provider", "", "create get list list-profiles update delete"},
-    {"provider profile", "", "export import update lint delete"},
+    {"provider profile", "", "import update lint delete"},
     {"provider refresh", "", "status configure rotate delete"},
     {"workspace", "ws", "create get list delete"},
     {"workspace member", "", "add remove list"},
     {"gateway", "gw", "login logout"},
-    {"inference", "", "set update get delete"},
     {"term", "", ""},
     {"ssh-proxy", "", ""},
 };
@@ -104,8 +101,9 @@ static const struct command gateway_command = {
 };
 
 static const struct command *const sandbox_subs[] = {
-    &sandbox_create_command, &sandbox_get_command,   &sandbox_list_command, &sandbox_delete_command,
-    &sandbox_stop_command,   &sandbox_start_command, &sandbox_exec_command, &sandbox_connect_command,
+    &sandbox_create_command, &sandbox_get_command,     &sandbox_list_command,
+    &sandbox_delete_command, &sandbox_stop_command,    &sandbox_start_command,
+    &sandbox_exec_command,   &sandbox_connect_command, &sandbox_provider_command,
 };
 
 static const struct command sandbox_command = {
@@ -117,9 +115,37 @@ static const struct command sandbox_command = {
     COMMAND_TABLE(subs, sandbox_subs),
 };
 
+static const struct command *const profile_subs[] = {&provider_profile_export_command};
+
+static const struct command provider_profile_command = {
+    .name = "profile",
+    .alias = "",
+    .section = "COMMANDS",
+    .about = "Kinds of providers as documents",
+    COMMAND_TABLE(subs, profile_subs),
+};
+
+static const struct command *const provider_subs[] = {
+    &provider_create_command,  &provider_get_command,    &provider_list_command,
+    &provider_update_command,  &provider_delete_command, &provider_list_profiles_command,
+    &provider_profile_command,
+};
+
+static const struct command provider_command = {
+    .name = "provider",
+    .alias = "",
+    .section = "SANDBOX COMMANDS",
+    .about = "Keep credentials that sandboxes use without seeing them",
+    .text = "A provider is a set of credentials of one kind, which says where they may go. In a sandbox "
+            "there are "
+            "placeholders in their place.",
+    COMMAND_TABLE(subs, provider_subs),
+};
+
 static const struct command *const root_subs[] = {
-    &sandbox_command, &logs_command,   &policy_command, &settings_command,    &gateway_command,
-    &status_command,  &whoami_command, &doctor_command, &completions_command,
+    &sandbox_command,  &logs_command,      &policy_command,      &settings_command,
+    &provider_command, &inference_command, &gateway_command,     &status_command,
+    &whoami_command,   &doctor_command,    &completions_command,
 };
 
 static const struct example root_examples[] = {

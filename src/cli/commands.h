@@ -13,4 +13,7 @@ extern const struct command gateway_info_command, gateway_add_command, gateway_l
     gateway_select_command, gateway_remove_command;
 extern const struct command sandbox_create_command, sandbox_get_command, sandbox_list_command,
     sandbox_delete_command, sandbox_stop_command, sandbox_start_command, sandbox_exec_command,
-    sandbox_connect_command;
+    sandbox_connect_command, sandbox_provider_command;
+extern const struct command provider_create_command, provider_get_command, provider_list_command,
+    provider_update_command, provider_delete_command, provider_list_profiles_command,
+    provider_profile_export_command, inference_command;

@@ -9,9 +9,10 @@ static const struct {
     const char *line, *want, *rule;
 } rows[] = {
     {SHELL_BASH, "openshell _",
-     "sandbox\nlogs\npolicy\nsettings\ngateway\nstatus\nwhoami\ndoctor\ncompletions\n", "commands"},
+     "sandbox\nlogs\npolicy\nsettings\nprovider\ninference\ngateway\nstatus\nwhoami\ndoctor\ncompletions\n",
+     "commands"},
     {SHELL_BASH, "openshell po", "policy\n", "that begin with what was typed"},
-    {SHELL_BASH, "openshell prov", "", "none that is not built"},
+    {SHELL_BASH, "openshell wor", "", "none that is not built"},
     {SHELL_BASH, "openshell pol _", "set\nupdate\nget\nlist\ndelete\ncheck\nexplain\ntest\nfmt\ndiff\n",
      "behind an alias"},
     {SHELL_FISH, "openshell comp", "completions\tPrint a script that completes commands in a shell\n",
@@ -42,7 +43,7 @@ static const struct {
     {SHELL_BASH, "openshell completions _", "bash\nfish\nzsh\npowershell\n", "values of an argument"},
     {SHELL_BASH, "openshell completions bash _", "", "one argument only"},
     {SHELL_BASH, "openshell nope _",
-     "sandbox\nlogs\npolicy\nsettings\ngateway\nstatus\nwhoami\ndoctor\ncompletions\n",
+     "sandbox\nlogs\npolicy\nsettings\nprovider\ninference\ngateway\nstatus\nwhoami\ndoctor\ncompletions\n",
      "an unknown word does not end it"},
 };
 
@@ -79,8 +80,8 @@ int main(void)
     char program[] = "openshell";
     char *words[] = {program};
     complete_words(command_root(), words, 1, 9, SHELL_BASH, &out);
-    tap_ok(str_eq(buf_str(&out),
-                  STR("sandbox\nlogs\npolicy\nsettings\ngateway\nstatus\nwhoami\ndoctor\ncompletions\n")),
+    tap_ok(str_eq(buf_str(&out), STR("sandbox\nlogs\npolicy\nsettings\nprovider\ninference\ngateway\nstatus\n"
+                                     "whoami\ndoctor\ncompletions\n")),
            "a place behind the last word is an empty one");
     buf_clear(&out);
     complete_words(command_root(), words, 0, 0, SHELL_BASH, &out);

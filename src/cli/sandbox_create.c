@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
+#include "cli/provider.h"
 #include "cli/request_maps.h"
 #include "cli/sandbox_watch.h"
 #include "cli/show.h"
@@ -24,6 +25,8 @@ enum {
     OPT_KEEP,
     OPT_NO_KEEP,
     OPT_OUTPUT,
+    OPT_AUTO,
+    OPT_NO_AUTO,
     OPT_UNBUILT, // and all that follow
 };
 static const char *const approvals[] = {"manual", "auto", NULL};
@@ -79,6 +82,11 @@ static const struct opt create_opts[] = {
                      .type = OPT_FLAG,
                      .help = "Delete the sandbox when the command has ended"},
     [OPT_OUTPUT] = SHOW_OUTPUT_OPT,
+    [OPT_AUTO] =
+        {.name = "auto-providers",
+         .type = OPT_FLAG,
+         .help = "Make a provider that is missing from this environment's credentials, without asking"},
+    [OPT_NO_AUTO] = {.name = "no-auto-providers", .type = OPT_FLAG, .help = "Go on without it"},
     [OPT_UNBUILT] = UNBUILT_VALUE("from", "SOURCE"),
     UNBUILT_VALUE("upload", "LOCAL[:REMOTE]"),
     UNBUILT_FLAG("no-git-ignore"),
@@ -88,8 +96,6 @@ static const struct opt create_opts[] = {
     UNBUILT_VALUE("cpu", "CORES"),
     UNBUILT_VALUE("memory", "SIZE"),
     UNBUILT_VALUE("driver-config-json", "JSON"),
-    UNBUILT_FLAG("auto-providers"),
-    UNBUILT_FLAG("no-auto-providers"),
 };
 
 static const struct arg create_args[] = {
@@ -125,6 +131,7 @@ static int check_options(struct cli *cli, const struct args *a)
 {
     static const int pairs[][2] = {{OPT_KEEP, OPT_NO_KEEP},
                                    {OPT_DETACH, OPT_NO_KEEP},
+                                   {OPT_AUTO, OPT_NO_AUTO},
                                    {OPT_NO_KEEP, OPT_OUTPUT}};
     for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
         int status = report_conflict(cli, a, &create_opts[pairs[i][0]], &create_opts[pairs[i][1]]);
@@ -169,7 +176,7 @@ static int fill_command(struct cli *cli, const struct args *a, struct arena *are
     size_t n = a->words_n > 0 ? a->words_n : ARRAY_LEN(shell);
     spec->n_providers = args_count(a, &create_opts[OPT_PROVIDER]);
     spec->command = arena_newn(arena, char *, n);
-    spec->providers = arena_newn(arena, char *, spec->n_providers);
+    spec->providers = arena_newn(arena, char *, spec->n_providers + 1);
     if (!spec->command || !spec->providers)
         return report(cli, NULL, "no memory");
     spec->n_command = n;
@@ -311,6 +318,13 @@ static int settle(struct cli *cli, struct gateway *g, const struct args *a, cons
     return status;
 }
 
+static enum provider_auto auto_of(const struct args *a)
+{
+    if (args_count(a, &create_opts[OPT_AUTO]) > 0)
+        return PROVIDER_AUTO_ALWAYS;
+    return args_count(a, &create_opts[OPT_NO_AUTO]) > 0 ? PROVIDER_AUTO_NEVER : PROVIDER_AUTO_ASK;
+}
+
 static int create_run(struct cli *cli, const struct args *a)
 {
     int status = check_options(cli, a);
@@ -333,6 +347,9 @@ static int create_run(struct cli *cli, const struct args *a)
         status = fill_policy(cli, a, &f, &spec.policy);
     if (status == 0)
         status = gateway_open(cli, a, &g);
+    if (status == 0)
+        status = providers_resolve(cli, &g, auto_of(a), a->words_n > 0 ? a->words[0] : NULL, spec.providers,
+                                   &spec.n_providers);
     if (status == 0)
         status = ask_create(cli, &g, &req, &s);
     return status == 0 ? settle(cli, &g, a, s) : status;

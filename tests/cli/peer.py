@@ -61,6 +61,11 @@ class Gateway:
     def ListSandboxes(self, r, c):
         return pb.ListSandboxesResponse(sandboxes=list(self.sandboxes.values())[r.offset :][: r.limit])
 
+    def ListProviders(self, r, c):
+        p = pb.ListProvidersResponse()
+        p.providers.add(type="github").metadata.name = "gh"
+        return p
+
     def DeleteSandbox(self, r, c):
         self.find(c, r.name)
         del self.sandboxes[r.name]
