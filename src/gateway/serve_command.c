@@ -4,6 +4,7 @@
 // second signal ends everything at once.
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -320,9 +321,8 @@ static bool find_program(const struct args *a, char dst[static STATE_PATH_SIZE])
 static enum err_code find_endpoint(const char *socket, char dst[static LOCAL_PATH_SIZE + 8],
                                    struct err *reterr)
 {
-    char path[STATE_PATH_SIZE];
-    if (!realpath(socket, path) ||
-        snprintf(dst, LOCAL_PATH_SIZE + 8, "unix://%s", path) >= LOCAL_PATH_SIZE + 7)
+    CLEANUP(base_freep) char *path = realpath(socket, NULL);
+    if (!path || snprintf(dst, LOCAL_PATH_SIZE + 8, "unix://%s", path) >= LOCAL_PATH_SIZE + 7)
         return err_set(reterr, ERR_LIMIT, "%s: its absolute path has more than %d bytes", socket,
                        LOCAL_PATH_SIZE - 1);
     return ERR_OK;

@@ -536,7 +536,8 @@ enum err_code local_new(const struct driver_env *env, struct driver **ret, struc
     l->env = env;
     l->dir = -1;
     enum err_code r = ERR_OK;
-    if (!realpath(env->program, l->program) || access(l->program, X_OK) != 0)
+    CLEANUP(base_freep) char *program = realpath(env->program, NULL);
+    if (!program || !str_cstr(str_of(program), l->program, sizeof(l->program)) || access(program, X_OK) != 0)
         r = err_set(reterr, ERR_NOT_FOUND, "%s is no program", env->program);
     if (r == ERR_OK)
         r = open_dir(l, reterr);
