@@ -54,8 +54,9 @@ static enum hello_result bad(struct err *e, const char *what)
 }
 
 // The payloads of handshake records, end to end in out[HELLO_MAX].
-static enum hello_result collect(struct str in, char *out, size_t *ret, struct err *e)
+static enum hello_result collect(struct str in, char *out, size_t *ret, size_t *used, struct err *e)
 {
+    const size_t all = in.n;
     size_t n = 0;
     for (;;) {
         const unsigned char *p = (const unsigned char *)in.p;
@@ -81,7 +82,10 @@ static enum hello_result collect(struct str in, char *out, size_t *ret, struct e
         if (message > HELLO_MAX - 4)
             return bad(e, "larger than 16384 bytes");
         if (n >= 4 && n >= message + 4) {
+            if (n > message + 4 || have < len)
+                return bad(e, "something behind it in its record");
             *ret = message;
+            *used = all - in.n + 5 + len;
             return HELLO_DONE;
         }
         if (have < len)
@@ -145,8 +149,8 @@ static enum hello_result extensions(struct str in, struct bytes all, struct hell
 enum hello_result tls_hello(struct str in, struct hello *ret, struct err *e)
 {
     char message[HELLO_MAX];
-    size_t n = 0;
-    enum hello_result r = collect(in, message, &n, e);
+    size_t n = 0, used = 0;
+    enum hello_result r = collect(in, message, &n, &used, e);
     if (r != HELLO_DONE)
         return r;
     struct bytes b = {.p = (const unsigned char *)message + 4, .n = n};
@@ -165,6 +169,29 @@ enum hello_result tls_hello(struct str in, struct hello *ret, struct err *e)
         if (r != HELLO_DONE)
             return r;
     }
+    h.used = used;
     *ret = h;
     return HELLO_DONE;
+}
+
+enum hello_result tls_asks_again(struct str in, struct err *e)
+{
+    static const unsigned char random[32] = {// of a HelloRetryRequest: SHA-256 of that word
+                                             0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c,
+                                             0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb,
+                                             0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c};
+    enum { RECORD_HEAD = 5, RANDOM_AT = RECORD_HEAD + 4 + 2 };
+    const unsigned char *p = (const unsigned char *)in.p;
+    if (in.n > 0 && p[0] != RECORD_HANDSHAKE)
+        return HELLO_NOT_TLS; // an alert, say
+    if (in.n < RECORD_HEAD)
+        return HELLO_MORE;
+    size_t len = (size_t)p[3] << 8 | p[4];
+    if (len < RANDOM_AT - RECORD_HEAD + sizeof(random)) {
+        err_fill(e, ERR_INVALID, "server hello: in pieces of %zu bytes", len);
+        return HELLO_BAD;
+    }
+    if (in.n < RANDOM_AT + sizeof(random))
+        return HELLO_MORE;
+    return memcmp(p + RANDOM_AT, random, sizeof(random)) == 0 ? HELLO_DONE : HELLO_NOT_TLS;
 }

@@ -35,6 +35,17 @@ static void test_real(void)
     bool ok = tls_hello((struct str){b, n}, &h, &e) == HELLO_DONE;
     tap_ok(ok && str_eq(h.sni, STR("api.example.test")) && h.alpn_h2 && !h.ech,
            "a hello names its server, and HTTP/2");
+    tap_ok(ok && h.used == n, "it ends where its records do");
+    b[n] = 'x';
+    tap_ok(tls_hello((struct str){b, n + 1}, &h, &e) == HELLO_DONE && h.used == n,
+           "what follows is no part of it");
+    unsigned longer = ((unsigned)(unsigned char)b[3] << 8 | (unsigned char)b[4]) + 1;
+    const char was[2] = {b[3], b[4]};
+    b[3] = (char)(longer >> 8);
+    b[4] = (char)longer;
+    tap_ok(tls_hello((struct str){b, n + 1}, &h, &e) == HELLO_BAD, "something behind it in its record: %s",
+           e.msg);
+    memcpy(b + 3, was, 2);
     bool more = n > 100;
     for (size_t i = 0; i < n; i++)
         more &= tls_hello((struct str){b, i}, &h, &e) == HELLO_MORE;
@@ -85,9 +96,33 @@ static void test_bent(void)
     tap_ok(tls_hello(STR("\x16\x03\x01\0\0"), &h, &e) == HELLO_BAD, "an empty record is refused: %s", e.msg);
 }
 
+static void test_server(void)
+{
+    static const char again[] = "\x16\x03\x03\x00\x58\x02\x00\x00\x54\x03\x03"
+                                "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91"
+                                "\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c";
+    char b[sizeof(again)];
+    struct err e = {};
+    struct str all = {again, sizeof(again) - 1};
+    bool more = true;
+    for (size_t i = 0; i < all.n; i++)
+        more &= tls_asks_again(str_head(all, i), &e) == HELLO_MORE;
+    tap_ok(more && tls_asks_again(all, &e) == HELLO_DONE, "a server that asks for another hello");
+    memcpy(b, again, sizeof(b));
+    b[all.n - 1] ^= 1;
+    tap_ok(tls_asks_again((struct str){b, all.n}, &e) == HELLO_NOT_TLS, "one that does not");
+    tap_ok(tls_asks_again(STR("\x15\x03\x03\x00\x02\x02\x28"), &e) == HELLO_NOT_TLS, "an alert");
+    memcpy(b, again, sizeof(b));
+    b[4] = 37;
+    tap_ok(tls_asks_again((struct str){b, all.n}, &e) == HELLO_BAD, "a record too short to tell: %s", e.msg);
+    b[4] = 38;
+    tap_ok(tls_asks_again((struct str){b, all.n}, &e) == HELLO_DONE, "the shortest that tells");
+}
+
 int main(void)
 {
     test_real();
     test_bent();
+    test_server();
     return tap_done();
 }

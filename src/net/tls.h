@@ -42,5 +42,10 @@ struct hello {
     struct str sni; // into `in`; empty: none
     bool ech;       // encrypted_client_hello is present: the SNI is not the whole story
     bool alpn_h2;
+    size_t used; // of `in`: the records of the hello, which end where it does
 };
 enum hello_result tls_hello(struct str in, struct hello *ret, struct err *e) NONNULL;
+
+// Whether what a server says first asks its client for another hello (RFC 8446 section 4.1.4). HELLO_DONE: it
+// does; HELLO_NOT_TLS: it does not; HELLO_BAD: it hides which, in a record too short to tell.
+enum hello_result tls_asks_again(struct str in, struct err *e) NONNULL;

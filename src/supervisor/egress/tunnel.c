@@ -208,7 +208,7 @@ static void raw(struct conn *c, const struct target *t, struct stream *upstream)
 
 // An endpoint that is not intercepted still gets the name it was admitted for: a ClientHello for another
 // host, or one whose real name is hidden, would reach a neighbour behind the same address.
-static bool hello_fits(struct conn *c, const struct target *t, struct reader *in)
+static bool hello_fits(struct conn *c, const struct target *t, struct reader *in, size_t *used)
 {
     int64_t deadline = deadline_in_ms(HEAD_TIMEOUT_MS);
     struct err e;
@@ -224,6 +224,7 @@ static bool hello_fits(struct conn *c, const struct target *t, struct reader *in
                 report_failure(c, t, "TLS name refused",
                                hello.ech ? STR("encrypted client hello")
                                          : STR("SNI is not the admitted host"));
+            *used = hello.used;
             return same && !hello.ech;
         }
         case HELLO_NOT_TLS: // it began as one
@@ -240,6 +241,70 @@ static bool hello_fits(struct conn *c, const struct target *t, struct reader *in
         if (reader_fill(in, &w, &end, &e) != ERR_OK || end)
             return false;
     }
+}
+
+// Moves the first bytes of a reader on.
+static bool pass(struct conn *c, struct reader *in, size_t n, struct stream *to)
+{
+    struct err e;
+    struct wait w = conn_wait(c, deadline_in_ms(HEAD_TIMEOUT_MS));
+    bool ok = stream_write(to, str_head(reader_str(in), n), &w, &e) == ERR_OK;
+    in->off += n;
+    return ok;
+}
+
+// The client's records up to and with its second hello. Between the two may be a ChangeCipherSpec of old
+// times and early data, which the server skips (RFC 8446 sections 4.2.10 and D.4).
+static bool second_fits(struct conn *c, const struct target *t, struct reader *in, struct stream *up)
+{
+    int64_t deadline = deadline_in_ms(HEAD_TIMEOUT_MS);
+    struct err e;
+    size_t used;
+    for (;;) {
+        struct str b = reader_str(in);
+        const unsigned char *p = (const unsigned char *)b.p;
+        size_t record = b.n < 5 ? SIZE_MAX : 5 + ((size_t)p[3] << 8 | p[4]);
+        bool skipped = b.n > 0 && (p[0] == 20 || p[0] == 23);
+        if (b.n > 0 && p[0] == 22)
+            return hello_fits(c, t, in, &used) && pass(c, in, used, up);
+        if (b.n > 0 && !skipped) { // an alert: the client gives up
+            (void)pass(c, in, b.n, up);
+            return false;
+        }
+        if (skipped && record <= b.n) {
+            if (!pass(c, in, record, up))
+                return false;
+            continue;
+        }
+        struct wait w = conn_wait(c, deadline);
+        bool end = false;
+        if (reader_fill(in, &w, &end, &e) != ERR_OK || end)
+            return false;
+    }
+}
+
+// TLS that is not to be opened: its hello names the admitted host, and so does the second one where the
+// server asks for that; what follows is encrypted. False: the connection ends, and an event has told why.
+static bool hellos_fit(struct conn *c, const struct target *t, struct reader *in, struct stream *up)
+{
+    struct reader *server = arena_new(&c->arena, struct reader);
+    size_t used;
+    if (!server || !hello_fits(c, t, in, &used) || !pass(c, in, used, up))
+        return false;
+    server->s = up;
+    struct err e;
+    enum hello_result r;
+    while ((r = tls_asks_again(reader_str(server), &e)) == HELLO_MORE) {
+        struct wait w = conn_wait(c, deadline_in_ms(HEAD_TIMEOUT_MS));
+        bool end = false;
+        if (reader_fill(server, &w, &end, &e) != ERR_OK || end)
+            return false;
+    }
+    if (r == HELLO_BAD) {
+        report_failure(c, t, "TLS server hello refused", str_of(e.msg));
+        return false;
+    }
+    return pass(c, server, reader_str(server).n, c->client) && (r != HELLO_DONE || second_fits(c, t, in, up));
 }
 
 static void refuse_content(struct conn *c, const struct target *t, const char *detail)
@@ -376,7 +441,7 @@ void tunnel_serve(struct conn *c, const struct target *t, const struct admission
         return;
     }
     if (a->d.tls_skip && content != CONTENT_HTTP && content != CONTENT_H2C) {
-        if ((content != CONTENT_TLS || hello_fits(c, t, in)) && unread(c, in, &e) == ERR_OK)
+        if ((content != CONTENT_TLS || hellos_fit(c, t, in, up)) && unread(c, in, &e) == ERR_OK)
             raw(c, t, up);
         return;
     }
