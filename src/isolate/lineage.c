@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -19,7 +20,8 @@
 #include "base/fd.h"
 
 enum {
-    KEPT = 64,          // a power of 2; three descriptors each
+    KEPT = 64,       // processes, three descriptors each
+    OTHER_FDS = 128, // that are left for all else, the executables of one process and its ancestors among it
     LINK_BYTES = 4096,  // of an executable's path
     STATUS_BYTES = 256, // of a status: Tgid is its fourth line
     CMDLINE_BYTES = 8 * KIB,
@@ -38,6 +40,7 @@ struct kept {
 
 struct lineage {
     struct exehash *hashes;
+    size_t n; // of v that are used: what RLIMIT_NOFILE leaves room for
     struct kept v[KEPT];
 };
 
@@ -46,6 +49,10 @@ enum err_code lineage_new(struct exehash *hashes, struct lineage **ret, struct e
     struct lineage *l = calloc(1, sizeof(*l));
     if (!l)
         return err_set(e, ERR_LIMIT, "no memory for processes");
+    struct rlimit files = {};
+    (void)getrlimit(RLIMIT_NOFILE, &files);
+    rlim_t room = files.rlim_cur > OTHER_FDS ? (files.rlim_cur - OTHER_FDS) / 3 : 1;
+    l->n = room < 1 ? 1 : room > KEPT ? KEPT : (size_t)room;
     l->hashes = hashes;
     *ret = l;
     return ERR_OK;
@@ -94,7 +101,7 @@ static bool alive(struct kept *k) // and whose child it is now
 // NULL: it has ended. *ret_new: it was not kept before.
 static struct kept *keep(struct lineage *l, uint32_t tid, bool *ret_new)
 {
-    struct kept *k = &l->v[tid % KEPT];
+    struct kept *k = &l->v[tid % l->n];
     *ret_new = false;
     if (k->tid == tid && alive(k))
         return k;

@@ -4,11 +4,12 @@
 #include <errno.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 
 #include "isolate/identity_test.h"
 #include "tap.h"
 
-enum { MANY = 200 };
+enum { MANY = 200, FEW = 24 };
 
 static enum err_code of(struct lineage *l, pid_t pid, struct arena *a, struct identity *id, struct err *e)
 {
@@ -145,6 +146,29 @@ static void test_ancestors(struct place *p, struct lineage *l)
         ;
 }
 
+static void test_few_descriptors(struct exehash *h)
+{
+    CLEANUP(arena_done) struct arena a;
+    arena_init(&a, 16 * MIB);
+    struct identity id = {};
+    struct err e = {};
+    struct lineage *l = NULL;
+    struct rlimit was, few = {.rlim_cur = FEW};
+    bool ok = getrlimit(RLIMIT_NOFILE, &was) == 0;
+    few.rlim_max = was.rlim_max;
+    ok = ok && setrlimit(RLIMIT_NOFILE, &few) == 0 && lineage_new(h, &l, &e) == ERR_OK;
+    pid_t some[FEW];
+    for (int i = 0; i < FEW; i++)
+        some[i] = child(NULL);
+    for (int i = 0; i < FEW && ok; i++)
+        ok = of(l, some[i], &a, &id, &e) == ERR_OK && id.pid == (uint32_t)some[i];
+    tap_ok(ok && setrlimit(RLIMIT_NOFILE, &was) == 0, "where few descriptors may be open, fewer are kept: %s",
+           e.msg);
+    lineage_free(l);
+    for (int i = 0; i < FEW; i++)
+        stop(some[i]);
+}
+
 static int inside(void)
 {
     struct err e = {};
@@ -160,6 +184,8 @@ static int inside(void)
         test_one(&p, h, l);
         test_exec(&p, h, l);
         test_ancestors(&p, l);
+        lineage_free(TAKE(l)); // and what it keeps open
+        test_few_descriptors(h);
     }
     lineage_free(l);
     exehash_free(h);
