@@ -1,7 +1,8 @@
 """model.py: what agents talk to: a model in the shapes of OpenAI and Anthropic that streams, a WebSocket echo, an MCP server.
 
 The model says the words of the last user message back, one event for each, PAUSE seconds apart. Where tools are offered and
-none has answered yet, it calls the first one with {"text": that message}. The key is "test-key"; any other is refused.
+none has answered yet, it calls the first one with {"text": that message}. A message with a line "RUN: COMMAND" has it call the
+tool that runs commands, by whatever name an agent has it; then it says what that printed. The key is "test-key"; any other is refused.
 """
 import base64, hashlib, http.server, json, pathlib, ssl, struct, threading, time
 
@@ -19,6 +20,24 @@ def text_of(content):
 def last_words(messages):
     said = [text_of(m.get("content", "")) for m in messages if m.get("role") == "user"]
     return [w for t in said[-1:] for w in t.split()] or ["nothing"]
+
+
+SHELLS = ("Bash", "bash", "shell", "exec_command", "shell_command", "local_shell", "container.exec")
+
+
+def command_of(messages):
+    """The COMMAND of the last line "RUN: COMMAND" that a user said."""
+    said = [text_of(m.get("content", "")) for m in messages if m.get("role") == "user"]
+    lines = [line[5:] for t in said for line in t.splitlines() if line.startswith("RUN: ")]
+    return lines[-1] if lines else None
+
+
+def shell_call(name, command):
+    if name == "exec_command":
+        return {"cmd": command}
+    if name in ("shell", "container.exec"):
+        return {"command": ["sh", "-c", command]}
+    return {"command": command, "description": "as the user asked"}
 
 
 def wants_tool(request, answered):
@@ -75,8 +94,17 @@ def messages(request):  # POST /v1/messages
     words = last_words(request.get("messages", []))
     parts = [p for m in request.get("messages", []) if isinstance(m.get("content"), list) for p in m["content"]]
     tool = wants_tool(request, any(p.get("type") == "tool_result" for p in parts))
+    command = command_of(request.get("messages", []))
+    shell = next((t["name"] for t in request.get("tools", []) if t.get("name") in SHELLS), None)
+    results = [text_of(p.get("content", "")) for p in parts if p.get("type") == "tool_result"]
     block = {"type": "text", "text": " ".join(words)}
-    if tool:
+    if command and results:
+        words = results[-1].split() or ["nothing"]
+        block["text"] = " ".join(words)
+    if tool and command:
+        block = {"type": "tool_use", "id": "toolu_1", "name": shell or request["tools"][0]["name"],
+                 "input": shell_call(shell or "", command)}
+    elif tool:
         block = {"type": "tool_use", "id": "toolu_1", "name": request["tools"][0]["name"], "input": {"text": " ".join(words)}}
     whole = {"id": "msg_1", "type": "message", "role": "assistant", "model": request.get("model", "echo"), "content": [block],
              "stop_reason": "tool_use" if tool else "end_turn", "stop_sequence": None,
