@@ -38,7 +38,7 @@ static enum err_code add(Struct *s, const char *key, const Value *value, struct 
 {
     Field *f = arena_new(a, Field);
     Value *v = arena_new(a, Value);
-    if (!f || !v)
+    if (!s || !f || !v)
         return arena_limit(a, "a sandbox for its driver", reterr);
     google__protobuf__struct__fields_entry__init(f);
     *v = *value;
@@ -100,7 +100,7 @@ static enum err_code split_resources(const Struct *in, DriverResources *out, Str
             if (r == ERR_OK)
                 r = split_amounts(f->value->struct_value, limits ? &out->cpu_limit : &out->cpu_request,
                                   limits ? &out->memory_limit : &out->memory_request, rest, a, reterr);
-            if (r == ERR_OK && rest->n_fields > 0)
+            if (r == ERR_OK && rest && rest->n_fields > 0)
                 r = add_struct(raw, f->key, rest, a, reterr);
         } else {
             r = add(raw, f->key, f->value, a, reterr);
@@ -124,7 +124,7 @@ static enum err_code resources(const Openshell__V1__SandboxTemplate *in, DriverT
     enum err_code r = new_struct(in->resources->n_fields, a, &raw, reterr);
     if (r == ERR_OK)
         r = split_resources(in->resources, out->resources, raw, a, reterr);
-    if (r == ERR_OK && raw->n_fields > 0)
+    if (r == ERR_OK && raw && raw->n_fields > 0)
         r = add_struct(platform, "resources_raw", raw, a, reterr);
     return r;
 }
@@ -152,7 +152,7 @@ static enum err_code platform_config(const Openshell__V1__SandboxTemplate *in, D
     }
     if (r == ERR_OK)
         r = resources(in, out, p, a, reterr);
-    if (r == ERR_OK && p->n_fields > 0)
+    if (r == ERR_OK && p && p->n_fields > 0)
         out->platform_config = p;
     return r;
 }

@@ -144,7 +144,8 @@ static enum err_code settle(struct lifecycle *l, Sandbox *s, struct arena *a, st
         return find_again(l, s, a, reterr);
     if (phase == PHASE_STOPPED)
         r = l->opts.driver->ops->get(l->opts.driver, id, a, &now, reterr);
-    if (phase == PHASE_STOPPING || (r == ERR_OK && phase_of_driver(now->status) == PHASE_READY))
+    bool runs = now && phase_of_driver(now->status) == PHASE_READY;
+    if (phase == PHASE_STOPPING || runs)
         r = lifecycle_halt(l, s, a, &ret, &ignored, reterr);
     return r == ERR_NOT_FOUND ? set(l, s, &phase_resource_missing, a, reterr) : r;
 }

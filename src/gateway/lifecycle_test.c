@@ -267,7 +267,7 @@ static bool is(struct world *w, const char *name, const char *want)
 {
     struct str got = state_of(w, name);
     if (!str_eq(got, str_of(want)))
-        tap_note("%s, want %s", got.p, want);
+        tap_note("%s, want %s", got.p ? got.p : "", want);
     return str_eq(got, str_of(want));
 }
 

@@ -33,13 +33,14 @@ static struct slot **place_of(struct turns *t, struct str id)
 
 static struct slot *get(struct turns *t, struct str id)
 {
-    struct slot **at = place_of(t, id);
-    if (!*at) {
-        *at = calloc(1, sizeof(**at));
-        if (*at)
-            memcpy((*at)->id, id.p, id.n); // at most TURN_ID_MAX, the rest is zero
-    }
-    return *at;
+    struct slot **at = place_of(t, id), *s = *at;
+    if (s)
+        return s;
+    s = calloc(1, sizeof(*s));
+    if (s)
+        memcpy(s->id, id.p, id.n); // at most TURN_ID_MAX, the rest is zero
+    *at = s;
+    return s;
 }
 
 static void enqueue(struct turns *t, struct slot *s)

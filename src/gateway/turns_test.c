@@ -14,7 +14,7 @@ struct shared {
     struct turns *turns;
     int inside[IDS]; // without a lock: the turn is one
     unsigned done[IDS];
-    bool met;
+    atomic_bool met;
     atomic_uint looks;
 };
 
@@ -22,7 +22,8 @@ static const char *const ids[IDS] = {"a", "b", "c"};
 
 static void work_on(struct shared *s, size_t i)
 {
-    s->met = s->met || s->inside[i] != 0;
+    if (s->inside[i] != 0)
+        atomic_store(&s->met, true);
     s->inside[i]++;
     s->done[i]++;
     s->inside[i]--;
@@ -75,7 +76,7 @@ static void test_threads(void)
     turns_stop(s.turns);
     (void)pthread_join(t[WORKERS], NULL);
     unsigned all = s.done[0] + s.done[1] + s.done[2];
-    tap_ok(!s.met, "nobody meets in the turn of one sandbox");
+    tap_ok(!atomic_load(&s.met), "nobody meets in the turn of one sandbox");
     tap_ok(all == WORKERS * ROUNDS + atomic_load(&s.looks) && atomic_load(&s.looks) > 0,
            "and all had theirs");
     turns_free(s.turns);

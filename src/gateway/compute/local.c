@@ -378,6 +378,7 @@ static enum err_code do_get(struct driver *d, struct str id, struct arena *a, Dr
         r = describe(l, id, c, a, reterr);
     if (r != ERR_OK)
         return r;
+    assert(out);
     list[0] = c;
     st->conditions = list;
     st->n_conditions = 1;

@@ -40,13 +40,14 @@ static int enter(int dir, const char *name)
 static bool move_up(struct walk *w, int dir, const char *name)
 {
     char moved[MOVED_NAME];
-    CLEANUP(fd_close) int self = enter(dir, name); // to move it one must be able to write in it
+    int self = enter(dir, name); // to move it one must be able to write in it
+    fd_close(&self);
+    bool done;
     do {
         (void)snprintf(moved, sizeof(moved), "%u", w->moved++);
-        if (renameat2(dir, name, dirfd(w->top), moved, RENAME_NOREPLACE) == 0)
-            return true;
-    } while (errno == EEXIST);
-    return false;
+        done = renameat2(dir, name, dirfd(w->top), moved, RENAME_NOREPLACE) == 0;
+    } while (!done && errno == EEXIST);
+    return done;
 }
 
 static bool remove_plain(int dir, const char *name)
