@@ -234,6 +234,8 @@ static void on_event(struct session *s, const Openshell__V1__ExecSandboxEvent *e
     case _OPENSHELL__V1__EXEC_SANDBOX_EVENT__PAYLOAD__CASE_IS_INT_SIZE:
         return;
     }
+    if (!data)
+        return; // of a kind that is newer than this command
     s->out[which].rest = (struct str){(const char *)data->data, data->len}; // lives until the next message
     sink_flush(&s->out[which]);
 }

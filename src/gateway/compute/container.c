@@ -38,6 +38,15 @@ static const Openshell__Compute__V1__DriverSandboxTemplate *template_of(
     return s->spec ? s->spec->template_ : NULL;
 }
 
+// Of a sandbox that container_check() has let through.
+__attribute__((returns_nonnull)) static const Openshell__Compute__V1__DriverSandboxTemplate *checked_template(
+    const Openshell__Compute__V1__DriverSandbox *s)
+{
+    const Openshell__Compute__V1__DriverSandboxTemplate *t = template_of(s);
+    assert(t);
+    return t;
+}
+
 static enum err_code check_limits(const Openshell__Compute__V1__DriverResourceRequirements *r,
                                   struct err *reterr)
 {
@@ -104,7 +113,7 @@ static enum err_code user_env(const Openshell__Compute__V1__DriverSandbox *s, js
                               struct err *reterr)
 {
     json_t *o = json_object();
-    const Openshell__Compute__V1__DriverSandboxTemplate *t = template_of(s);
+    const Openshell__Compute__V1__DriverSandboxTemplate *t = checked_template(s);
     for (size_t i = 0; i < t->n_environment; i++)
         (void)json_object_set_new(o, t->environment[i]->key, json_string(t->environment[i]->value));
     for (size_t i = 0; i < s->spec->n_environment; i++)
@@ -156,7 +165,7 @@ static json_t *labels_of(const Openshell__Compute__V1__DriverSandbox *s,
                          const struct container_config *config)
 {
     json_t *o = json_object();
-    const Openshell__Compute__V1__DriverSandboxTemplate *t = template_of(s);
+    const Openshell__Compute__V1__DriverSandboxTemplate *t = checked_template(s);
     for (size_t i = 0; i < t->n_labels; i++)
         (void)json_object_set_new(o, t->labels[i]->key, json_string(t->labels[i]->value));
     (void)json_object_set_new(o, LABEL_MANAGED, json_string("openshell")); // ours win
@@ -207,7 +216,7 @@ static json_t *host_config(const Openshell__Compute__V1__DriverSandbox *s,
     if (host && config->network)
         (void)json_object_set_new(host, "NetworkMode", json_string(config->network));
     if (host)
-        set_limits(template_of(s)->resources, config->pids, host);
+        set_limits(checked_template(s)->resources, config->pids, host);
     return host;
 }
 
@@ -218,7 +227,7 @@ enum err_code container_spec(const Openshell__Compute__V1__DriverSandbox *s,
     struct mounts m = {};
     enum err_code r = container_check(s, config, reterr);
     if (r == ERR_OK)
-        r = mounts_parse(template_of(s)->driver_config, config->bind_mounts, a, &m, reterr);
+        r = mounts_parse(checked_template(s)->driver_config, config->bind_mounts, a, &m, reterr);
     const char *id = json_string_value(json_object_get(image, "Id"));
     if (r == ERR_OK && !id)
         r = err_set(reterr, ERR_INTERNAL, "the engine says nothing of the image's id");
