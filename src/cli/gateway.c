@@ -1,6 +1,7 @@
 #include "cli/gateway.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -243,6 +244,29 @@ static int ensure_own(struct cli *cli, const struct gateway *g)
     return 0;
 }
 
+// A gateway that is about to be gone still takes connections, until the kernel has closed its socket: whether
+// it lives is known when it has answered.
+static int open_own(struct cli *cli, struct gateway *g, struct err *reterr, enum err_code *ret)
+{
+    enum { TRIES = 5, PAUSE_MS = 10 };
+    for (int i = 0; i < TRIES; i++) {
+        Openshell__V1__HealthRequest req = OPENSHELL__V1__HEALTH_REQUEST__INIT;
+        ProtobufCMessage *m = NULL;
+        int status = ensure_own(cli, g);
+        if (status != 0)
+            return status;
+        *ret = gateway_dial(g, reterr);
+        if (*ret == ERR_OK)
+            *ret = gateway_ask(g, RPC_OPEN_SHELL_HEALTH, &req.base, &m, reterr);
+        if (*ret != ERR_UNAVAILABLE)
+            return 0;
+        rpc_client_free(g->client);
+        g->client = NULL;
+        (void)poll(NULL, 0, PAUSE_MS);
+    }
+    return 0;
+}
+
 int gateway_open(struct cli *cli, const struct args *a, struct gateway *g)
 {
     struct err err = {};
@@ -255,10 +279,11 @@ int gateway_open(struct cli *cli, const struct args *a, struct gateway *g)
             "%s", err.msg);
     if (r != ERR_OK)
         return report(cli, err.msg, "no gateway can be chosen");
-    int status = g->is_own ? ensure_own(cli, g) : 0;
+    int status = g->is_own ? open_own(cli, g, &err, &r) : 0;
     if (status != 0)
         return status;
-    r = gateway_dial(g, &err);
+    if (!g->is_own)
+        r = gateway_dial(g, &err);
     if (r == ERR_UNAVAILABLE && g->is_local) // nobody listens
         return report(cli, err.msg, "no gateway runs at %s; 'openshell-gateway' starts one", g->endpoint);
     return r == ERR_OK ? 0

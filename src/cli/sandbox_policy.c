@@ -20,16 +20,10 @@ int sandbox_policy_fetch(struct cli *cli, struct gateway *g, const char *id, str
         req = OPENSHELL__SANDBOX__V1__GET_SANDBOX_CONFIG_REQUEST__INIT;
     ProtobufCMessage *m = NULL;
     req.sandbox_id = gateway_text(id);
-    struct err err = {};
-    enum err_code r = gateway_ask(g, RPC_OPEN_SHELL_GET_SANDBOX_CONFIG, &req.base, &m, &err);
-    if (r == ERR_UNSUPPORTED) { // a gateway that has no policies of its own to tell
-        static const Openshell__Sandbox__V1__GetSandboxConfigResponse
-            none = OPENSHELL__SANDBOX__V1__GET_SANDBOX_CONFIG_RESPONSE__INIT;
-        ret->config = &none;
-        return 0;
-    }
-    if (r != ERR_OK)
-        return gateway_report(cli, g, "tell the sandbox's configuration", &err);
+    int status = gateway_call(cli, g, RPC_OPEN_SHELL_GET_SANDBOX_CONFIG, &req.base,
+                              "tell the sandbox's configuration", &m);
+    if (status != 0)
+        return status;
     ret->config = GATEWAY_ANSWER(Openshell__Sandbox__V1__GetSandboxConfigResponse, m);
     return ret->config->policy ? sandbox_policy_read(cli, g, ret->config->policy, &ret->policy) : 0;
 }

@@ -7,7 +7,7 @@
 #include "base/utf8.h"
 #include "cli/show.h"
 
-enum { SPIN_MS = 120, ASK_MS = 50, EVENT_TAIL = 50, STEP_MAX = 80, DETAIL_MAX = 120 };
+enum { SPIN_MS = 120, EVENT_TAIL = 50, STEP_MAX = 80, DETAIL_MAX = 120 };
 
 int64_t sandbox_wait_ms(const char *variable, int64_t def_seconds)
 {
@@ -236,28 +236,6 @@ static void turn(struct waiting *x)
     (void)rpc_client_pump(x->g->client, &ignored); // rpc_read() says what is wrong
 }
 
-// Of a gateway without WatchSandbox.
-static int follow_by_asking(struct waiting *x)
-{
-    while (!x->reached) {
-        struct err err = {};
-        const Openshell__V1__Sandbox *s = NULL;
-        if (sandbox_fetch(x->g, x->w->name, &s, &err) != ERR_OK) {
-            progress_end(&x->progress);
-            return gateway_report(x->cli, x->g, "tell how the sandbox is", &err);
-        }
-        int status = on_sandbox(x, s);
-        if (status != 0)
-            return status;
-        if (deadline_passed(x->deadline_ns))
-            return timed_out(x);
-        if (!x->reached)
-            (void)poll(NULL, 0, ASK_MS);
-        draw(&x->progress);
-    }
-    return 0;
-}
-
 static int follow(struct waiting *x, struct rpc_client_call *call)
 {
     while (!x->reached) {
@@ -265,8 +243,6 @@ static int follow(struct waiting *x, struct rpc_client_call *call)
         bool end = false;
         struct err err = {};
         enum err_code r = rpc_read(call, RPC_TRY, &x->g->arena, &m, &end, &err);
-        if (r == ERR_UNSUPPORTED)
-            return follow_by_asking(x);
         if (r != ERR_OK) {
             progress_end(&x->progress);
             return gateway_report(x->cli, x->g, "tell how the sandbox is", &err);

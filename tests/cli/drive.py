@@ -73,12 +73,15 @@ class Terminal:
         os.write(self.fd, data)
 
     def end(self):
-        while True:
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
             try:
-                if not os.read(self.fd, 65536):
+                if select.select([self.fd], [], [], 0.2)[0] and not os.read(self.fd, 65536):
                     break
             except OSError:
                 break
+        else:
+            os.kill(self.pid, 9)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     def resize(self, rows, cols):
@@ -86,7 +89,7 @@ class Terminal:
 
 
 # A terminal outlives the command where a shell holds it: then its modes can be looked at afterwards.
-def in_shell(line, keys, kill=None, after=b"so far"):
+def in_shell(line, keys, kill=None, after=b"so far", then=None):
     pid, fd = pty.fork()
     if pid == 0:
         os.execv("/bin/sh", ["sh", "-c", f"stty -a >before; {openshell} {line}; echo status $? >status; stty -a >after"])
@@ -104,6 +107,12 @@ def in_shell(line, keys, kill=None, after=b"so far"):
                 subprocess.run(["pkill", f"-{kill}", "-f", f"^{openshell} {line}"])
             else:
                 os.write(fd, keys)
+        if typed and then and seen.count(then[0]) >= 2:  # by the terminal, and by the program
+            os.write(fd, then[1])
+            then = None
+    if time.monotonic() >= end:
+        subprocess.run(["pkill", "-9", "-f", f"^{openshell} {line}"])
+        print(f"# {line}: killed after {seen!r}")
     os.waitpid(pid, 0)
     read = lambda name: open(name).read()
     return seen, read("status").strip(), read("before") == read("after") and "icanon" in read("after")
