@@ -268,20 +268,12 @@ static enum err_code shake_hands(struct rpc_client *c, const struct rpc_wait *wa
     }
 }
 
-static enum err_code start_tls(struct rpc_client *c, const struct rpc_endpoint *ep,
+static enum err_code start_tls(struct rpc_client *c, struct tls_side *side, const struct rpc_endpoint *ep,
                                const struct rpc_dial_opts *opts, const struct rpc_wait *wait,
                                struct err *reterr)
 {
-    CLEANUP(tls_side_unrefp) struct tls_side *system = NULL;
-    struct tls_side *side = opts->tls;
-    enum err_code code = ERR_OK;
-    if (!side) {
-        code = tls_side_new(&(struct tls_side_opts){}, &system, reterr);
-        side = system;
-    }
     struct str host = opts->server_name.n > 0 ? opts->server_name : str_of(ep->host);
-    if (code == ERR_OK)
-        code = tls_pipe_new(side, host, &c->tls, reterr);
+    enum err_code code = tls_pipe_new(side, host, &c->tls, reterr);
     if (code == ERR_OK)
         code = wait ? shake_hands(c, wait, reterr) : take(c, STR(""), reterr); // the hello, to be pumped
     return code == ERR_OK ? code : err_wrap(reterr, code, "%.*s", STR_FMT(ep->authority));
@@ -294,14 +286,18 @@ static enum err_code dial(struct str endpoint, const struct rpc_dial_opts *opts,
 {
     struct rpc_endpoint ep;
     struct rpc_client *c = NULL;
+    CLEANUP(tls_side_unrefp) struct tls_side *system = NULL;
     int fd = -1;
     enum err_code code = rpc_endpoint_parse(endpoint, &ep, reterr);
+    // Before connecting: reading the system's certificates takes a while, and the server counts the time.
+    if (code == ERR_OK && ep.kind == RPC_ENDPOINT_HTTPS && !opts->tls)
+        code = tls_side_new(&(struct tls_side_opts){}, &system, reterr);
     if (code == ERR_OK)
         code = rpc_endpoint_connect(&ep, wait, &fd, reterr);
     if (code == ERR_OK)
         code = rpc_client_new(fd, ep.authority, config, &c, reterr);
     if (code == ERR_OK && ep.kind == RPC_ENDPOINT_HTTPS)
-        code = start_tls(c, &ep, opts, wait, reterr);
+        code = start_tls(c, opts->tls ? opts->tls : system, &ep, opts, wait, reterr);
     if (code != ERR_OK) {
         rpc_client_free(c);
         return code;
