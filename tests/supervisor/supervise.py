@@ -41,7 +41,7 @@ class Sandbox:
         self.err = open(self.where / "err", "wb")
         self.process = subprocess.Popen(
             [*as_user, exe, "supervise", "--endpoint", endpoint, *options],
-            env={"PATH": os.environ["PATH"], "OPENSHELL_SANDBOX_ID": "an-id",
+            env={"PATH": os.environ["PATH"], "ASAN_OPTIONS": "quarantine_size_mb=1", "OPENSHELL_SANDBOX_ID": "an-id",
                  "OPENSHELL_SANDBOX_TOKEN_FILE": str(self.where / "token"), **(env or {})},
             stdin=subprocess.DEVNULL, stdout=self.err, stderr=self.err)
         for _ in range(100):
@@ -269,7 +269,7 @@ def test_terminal(exe, where, user):
            "the main process has a terminal, 80 by 24", main.out)
         main.send(resize={"cols": 132, "rows": 50})
         ok(main.wait(lambda r: b"resized\r\n50 132\r\n" in r.out), "which is resized", main.out)
-        r = g.exec("sh", "-c", "stty size; tty; echo $TERM; read x; echo got $x; sleep 1000", tty=True, cols=100, rows=30)
+        r = g.exec("sh", "-c", "stty size; tty; echo $TERM; read x; echo got $x; read y", tty=True, cols=100, rows=30)
         ok(r.wait(lambda r: b"xterm-256color" in r.out) and b"30 100\r\n" in r.out and b"/dev/pts/" in r.out,
            "a command may have one, too, of the size that was asked for", r.out, r.err)
         r.send(data=b"words\n")
