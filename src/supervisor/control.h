@@ -10,6 +10,7 @@ enum ctl_kind {
                    // CTL_DONE
     CTL_READY,     // from egress: one fd, the CA certificate as PEM
     CTL_DONE,      // from egress and init: code, msg
+    CTL_ROUTES,    // to egress: one fd, a packed GetInferenceBundleResponse without keys; not answered
     CTL_PROVIDED,  // to egress: value = how many credentials the sandbox has now; not answered
 
     // With init, after it was started with a specification (spec.h):

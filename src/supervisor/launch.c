@@ -127,6 +127,8 @@ static enum err_code start_egress(struct launcher *l, int monitor, int events, s
     (void)snprintf(m.hostname, sizeof(m.hostname), "%s", l->opts->name);
     if (r == ERR_OK)
         r = ctl_send(l->egress, &m, text_fds, CTL_START_FDS, e);
+    if (r == ERR_OK)
+        r = launcher_tell_routes(l, e);
     l->trust = fd_take(&text_fds[CTL_FD_TRUST]);
     for (size_t i = 0; i < CTL_START_FDS; i++)
         fd_close(&text_fds[i]);

@@ -9,6 +9,7 @@
 #include "supervisor/spec.h"
 
 struct credentials;
+struct inference;
 
 struct launch_opts {
     const char *policy;      // path, or NULL where there is
@@ -22,6 +23,8 @@ struct launch_opts {
     const char *const *env;                      // "NAME=value", NULL at the end
     struct credentials *credentials;             // of the sandbox, or NULL; borrowed
     const char *credentials_file;                // read again with the policy, or NULL
+    struct inference *inference;                 // its routes to models, or NULL; borrowed
+    const char *inference_file;                  // likewise
     bool tty, verbose;
     uint64_t scratch;
     struct limits_want limits;

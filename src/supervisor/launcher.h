@@ -2,6 +2,7 @@
 #pragma once
 #include "isolate/ns.h"
 #include "supervisor/credentials.h"
+#include "inference.pb-c.h"
 #include "supervisor/launch.h"
 
 struct ctl_msg;
@@ -34,7 +35,12 @@ enum err_code launcher_heard(struct launcher *l, const struct ctl_msg *m, int *f
 enum err_code launcher_set_credentials(struct launcher *l,
                                        Openshell__V1__GetSandboxProviderEnvironmentResponse *m,
                                        struct err *e) NONNULL; // as credentials_set
-void launcher_reread_credentials(struct launcher *l) NONNULL;  // from the file of the start, where one is
+enum err_code launcher_set_inference(struct launcher *l,
+                                     Openshell__Inference__V1__GetInferenceBundleResponse *m,
+                                     struct err *e) NONNULL; // as inference_set
+enum err_code launcher_tell_routes(struct launcher *l,
+                                   struct err *e) NONNULL;    // to the egress, where there are
+void launcher_reread_credentials(struct launcher *l) NONNULL; // from the file of the start, where one is
 enum err_code launcher_serve_vault(struct launcher *l, struct err *e) NONNULL; // one request; else they end
 
 // One line, and one object where those are wanted, of the launcher's own.

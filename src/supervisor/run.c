@@ -2,6 +2,7 @@
 #include "supervisor/commands.h"
 #include "supervisor/launch_args.h"
 #include "supervisor/credentials.h"
+#include "supervisor/inference.h"
 
 enum {
     OPT_POLICY,
@@ -16,7 +17,8 @@ enum {
     OPT_PIDS,
     OPT_CPUS,
     OPT_SCRATCH,
-    OPT_CREDENTIALS
+    OPT_CREDENTIALS,
+    OPT_INFERENCE
 };
 
 enum {
@@ -72,6 +74,12 @@ static const struct opt run_opts[] = {
          .help = "Credentials that the command may use without ever seeing them: JSON that only its owner "
                  "may read, described above. The command's variables hold placeholders, which become the "
                  "values on the way to the endpoints that they are bound to. Read again on SIGHUP"},
+    [OPT_INFERENCE] =
+        {.name = "inference",
+         .type = OPT_PATH,
+         .value = "FILE",
+         .help = "Routes to models, which the command asks at https://inference.local: YAML that only its "
+                 "owner may read, described in docs/inference.md. Read again on SIGHUP"},
 };
 
 static const struct arg run_args[] = {
@@ -117,16 +125,27 @@ static bool env_of(struct cli *cli, const struct args *a, const char **env, stru
     return true;
 }
 
+// What the options name is read before anything starts.
+static enum err_code provisions(struct launch_opts *o, struct err *err)
+{
+    enum err_code r = o->credentials_file ? credentials_new(&o->credentials, err) : ERR_OK;
+    if (r == ERR_OK && o->credentials_file)
+        r = credentials_set_file(o->credentials, o->credentials_file, err);
+    if (r == ERR_OK && o->inference_file)
+        r = inference_new(&o->inference, err);
+    return r == ERR_OK && o->inference_file ? inference_set_file(o->inference, o->inference_file, err) : r;
+}
+
 static int run_with(struct cli *cli, struct launch_opts *o)
 {
     struct plan p;
     struct diags diags;
     struct err err = {};
     int status = EXIT_SETUP;
-    if (o->credentials_file && (credentials_new(&o->credentials, &err) != ERR_OK ||
-                                credentials_set_file(o->credentials, o->credentials_file, &err) != ERR_OK)) {
-        (void)report(cli, err.msg, "the credentials cannot be used");
+    if (provisions(o, &err) != ERR_OK) {
+        (void)report(cli, err.msg, "the credentials or the inference routes cannot be used");
         credentials_free(o->credentials);
+        inference_free(o->inference);
         return EXIT_SETUP;
     }
     enum err_code r = plan_new(o, &p, &diags, &err);
@@ -138,6 +157,7 @@ static int run_with(struct cli *cli, struct launch_opts *o)
     }
     plan_done(&p);
     credentials_free(o->credentials);
+    inference_free(o->inference);
     return status;
 }
 
@@ -158,6 +178,7 @@ static int run_run(struct cli *cli, const struct args *a)
                             .log_json = args_value(a, &run_opts[OPT_LOG_JSON]),
                             .name = args_value(a, &run_opts[OPT_NAME]),
                             .credentials_file = args_value(a, &run_opts[OPT_CREDENTIALS]),
+                            .inference_file = args_value(a, &run_opts[OPT_INFERENCE]),
                             .argv = argv,
                             .env = env,
                             .tty = args_count(a, &run_opts[OPT_TTY]) > 0,

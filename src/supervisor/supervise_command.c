@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "supervisor/commands.h"
 #include "supervisor/credentials.h"
+#include "supervisor/inference.h"
 #include "supervisor/launch_args.h"
 #include "supervisor/session/session.h"
 
@@ -193,14 +194,17 @@ static int supervise_run(struct cli *cli, const struct args *a)
     if (!standard_fds())
         return report(cli, NULL, "cannot open /dev/null");
     if (credentials_new(&opts.credentials, &err) != ERR_OK ||
-        session_new(&opts, &o.session, &err) != ERR_OK) {
+        inference_new(&opts.inference, &err) != ERR_OK || session_new(&opts, &o.session, &err) != ERR_OK) {
         credentials_free(opts.credentials);
+        inference_free(opts.inference);
         return report(cli, err.msg, "the sandbox cannot be set up");
     }
     o.credentials = opts.credentials;
+    o.inference = opts.inference;
     int status = supervise(cli, &o);
     session_free(o.session);
     credentials_free(opts.credentials);
+    inference_free(opts.inference);
     return status;
 }
 

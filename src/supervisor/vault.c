@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "supervisor/inference.h"
 
 struct vault {
     int fd;
@@ -82,6 +83,7 @@ static enum err_code receive(const struct vault *v, int64_t deadline, char *valu
     }
 }
 
+// `ret_n` NULL: nothing is answered.
 static enum err_code ask(struct vault *v, char *value, size_t size, size_t *ret_n, struct err *e)
 {
     const int64_t deadline = deadline_in_ms(VAULT_ASK_MS);
@@ -90,7 +92,7 @@ static enum err_code ask(struct vault *v, char *value, size_t size, size_t *ret_
     enum err_code r = ready(v->fd, POLLOUT, deadline, e);
     if (r == ERR_OK && send(v->fd, &v->q, sizeof(v->q), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(v->q))
         r = err_set(e, ERR_UNAVAILABLE, "the launcher is gone");
-    if (r == ERR_OK)
+    if (r == ERR_OK && ret_n)
         r = receive(v, deadline, value, size, &head, ret_n, e);
     if (r != ERR_OK || head.code == ERR_OK)
         return r;
@@ -107,9 +109,15 @@ static bool put(struct str s, char *to, size_t size, uint16_t *len)
     return true;
 }
 
-enum err_code vault_ask_credential(struct vault *v, struct str placeholder,
-                                   const struct credential_place *where, char *value, size_t size,
-                                   size_t *ret_n, struct err *e)
+struct question {
+    enum vault_kind kind;
+    struct str text, host, path;
+    uint16_t port;
+    uint64_t tokens[3];
+};
+
+static enum err_code in_turn(struct vault *v, const struct question *what, char *value, size_t size,
+                             size_t *ret_n, struct err *e)
 {
     // On the wall clock, which ThreadSanitizer knows: a step of it changes how long a turn is waited for.
     const int64_t until_ms = clock_realtime_ms() + VAULT_ASK_MS;
@@ -117,16 +125,39 @@ enum err_code vault_ask_credential(struct vault *v, struct str placeholder,
     if (pthread_mutex_timedlock(&v->lock, &until) != 0)
         return err_set(e, ERR_TIMEOUT, "others ask the launcher, for %d s by now", VAULT_ASK_MS / 1000);
     struct vault_request *q = &v->q;
-    *q = (struct vault_request){.kind = VAULT_CREDENTIAL, .port = where->port};
+    *q = (struct vault_request){.kind = what->kind, .port = what->port};
+    memcpy(q->tokens, what->tokens, sizeof(q->tokens));
     enum err_code r;
-    if (put(placeholder, q->text, sizeof(q->text), &q->text_len) &&
-        put(where->host, q->host, sizeof(q->host), &q->host_len) &&
-        put(where->path, q->path, sizeof(q->path), &q->path_len))
+    if (put(what->text, q->text, sizeof(q->text), &q->text_len) &&
+        put(what->host, q->host, sizeof(q->host), &q->host_len) &&
+        put(what->path, q->path, sizeof(q->path), &q->path_len))
         r = ask(v, value, size, ret_n, e);
     else
         r = err_set(e, ERR_NOT_FOUND, "a placeholder or a place that is too long");
     (void)pthread_mutex_unlock(&v->lock);
     return r;
+}
+
+enum err_code vault_ask_credential(struct vault *v, struct str placeholder,
+                                   const struct credential_place *where, char *value, size_t size,
+                                   size_t *ret_n, struct err *e)
+{
+    const struct question q = {VAULT_CREDENTIAL, placeholder, where->host, where->path, where->port, {}};
+    return in_turn(v, &q, value, size, ret_n, e);
+}
+
+enum err_code vault_ask_route(struct vault *v, struct str name, struct str host, uint16_t port, char *value,
+                              size_t size, size_t *ret_n, struct err *e)
+{
+    const struct question q = {VAULT_ROUTE, name, host, STR(""), port, {}};
+    return in_turn(v, &q, value, size, ret_n, e);
+}
+
+enum err_code vault_tell_used(struct vault *v, struct str name, const uint64_t tokens[static 3],
+                              struct err *e)
+{
+    const struct question q = {VAULT_USED, name, STR(""), STR(""), 0, {tokens[0], tokens[1], tokens[2]}};
+    return in_turn(v, &q, NULL, 0, NULL, e);
 }
 
 // ---- answering
@@ -163,7 +194,24 @@ static enum err_code do_credential(int fd, const struct vault_request *q, const 
     return answer(fd, q, code, code == ERR_OK ? value : str_of(why.msg), e);
 }
 
-enum err_code vault_serve(int fd, const struct credentials *c, struct err *e)
+static enum err_code do_route(int fd, const struct vault_request *q, const struct inference *i, struct err *e)
+{
+    struct str value = {};
+    struct err why = {};
+    enum err_code code = i ? inference_key(i, (struct str){q->text, q->text_len},
+                                           (struct str){q->host, q->host_len}, q->port, &value, &why)
+                           : err_set(&why, ERR_NOT_FOUND, "this sandbox has no inference routes");
+    return answer(fd, q, code, code == ERR_OK ? value : str_of(why.msg), e);
+}
+
+// Nobody waits for it: a call's way back is not longer for being counted.
+static void do_used(const struct vault_request *q, struct inference *i)
+{
+    if (i)
+        inference_used(i, (struct str){q->text, q->text_len}, q->tokens);
+}
+
+enum err_code vault_serve(int fd, const struct credentials *c, struct inference *i, struct err *e)
 {
     struct vault_request q;
     struct iovec iov = {.iov_base = &q, .iov_len = sizeof(q)};
@@ -176,9 +224,17 @@ enum err_code vault_serve(int fd, const struct credentials *c, struct err *e)
         return err_set(e, ERR_UNAVAILABLE, "the egress is gone");
     if (n != (ssize_t)sizeof(q) || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
         return err_set(e, ERR_INVALID, "a request of %zd bytes", n);
-    if (q.kind != VAULT_CREDENTIAL)
-        return err_set(e, ERR_INVALID, "an unknown request");
     if (q.text_len > sizeof(q.text) || q.host_len > sizeof(q.host) || q.path_len > sizeof(q.path))
         return err_set(e, ERR_INVALID, "a request with lengths that do not fit");
-    return do_credential(fd, &q, c, e);
+    switch (q.kind) {
+    case VAULT_CREDENTIAL:
+        return do_credential(fd, &q, c, e);
+    case VAULT_ROUTE:
+        return do_route(fd, &q, i, e);
+    case VAULT_USED:
+        do_used(&q, i);
+        return ERR_OK;
+    default:
+        return err_set(e, ERR_INVALID, "an unknown request");
+    }
 }

@@ -9,7 +9,13 @@
 #include "net/urlpath.h"
 #include "supervisor/credentials.h"
 
-enum vault_kind { VAULT_CREDENTIAL = 1 };
+enum vault_kind {
+    VAULT_CREDENTIAL = 1, // a placeholder's value
+    VAULT_ROUTE,          // the key of an inference route
+    VAULT_USED,           // tokens that were used of one; not answered
+};
+
+struct inference;
 
 enum {
     VAULT_VALUE_MAX = CREDENTIAL_VALUE_MAX,
@@ -20,9 +26,10 @@ struct vault_request { // exactly this many bytes
     uint32_t kind;
     uint32_t serial; // comes back with the answer
     uint16_t text_len, host_len, path_len, port;
-    char text[PLACEHOLDER_MAX]; // CREDENTIAL: the placeholder
+    char text[PLACEHOLDER_MAX]; // CREDENTIAL: the placeholder; else the route's name
     char host[HOST_MAX + 1];
     char path[URLPATH_MAX];
+    uint64_t tokens[3]; // USED: in, out, cached
 };
 
 struct vault_answer { // the value follows it
@@ -43,8 +50,14 @@ enum err_code vault_ask_credential(struct vault *v, struct str placeholder,
                                    const struct credential_place *where, char *value, size_t size,
                                    size_t *ret_n, struct err *e) NONNULL;
 
+// The key of a route, for a request to that host and port. Errors as inference_key.
+enum err_code vault_ask_route(struct vault *v, struct str name, struct str host, uint16_t port, char *value,
+                              size_t size, size_t *ret_n, struct err *e) NONNULL;
+enum err_code vault_tell_used(struct vault *v, struct str name, const uint64_t tokens[static 3],
+                              struct err *e) NONNULL;
+
 // ---- answering (launcher) ----
 // Handles one request waiting on `fd`; never waits for the asker. ERR_INVALID: the asker broke the protocol,
 // or does not read its answers, and must be ended. ERR_UNAVAILABLE: it is gone.
-enum err_code vault_serve(int fd, const struct credentials *c, struct err *e)
-    __attribute__((nonnull(3))); // c NULL: there are none
+enum err_code vault_serve(int fd, const struct credentials *c, struct inference *i, struct err *e)
+    __attribute__((nonnull(4))); // c, i NULL: there are none

@@ -60,7 +60,7 @@ static void *serve(void *arg)
         (void)!send(s->fd, b, sizeof(b), MSG_NOSIGNAL);
     }
     for (int i = 0; i < s->questions; i++)
-        if (vault_serve(s->fd, s->c, &e) != ERR_OK)
+        if (vault_serve(s->fd, s->c, NULL, &e) != ERR_OK)
             break;
     return NULL;
 }
@@ -126,28 +126,28 @@ static void requests(void)
     struct vault_request q = {.kind = VAULT_CREDENTIAL};
     char more[sizeof(q) + 1] = {};
     memcpy(more, &q, sizeof(q));
-    tap_ok(send(s[0], &q, sizeof(q) - 1, 0) > 0 && vault_serve(s[1], c, &e) == ERR_INVALID,
+    tap_ok(send(s[0], &q, sizeof(q) - 1, 0) > 0 && vault_serve(s[1], c, NULL, &e) == ERR_INVALID,
            "a byte too few: %s", e.msg);
-    tap_ok(send(s[0], more, sizeof(more), 0) > 0 && vault_serve(s[1], c, &e) == ERR_INVALID,
+    tap_ok(send(s[0], more, sizeof(more), 0) > 0 && vault_serve(s[1], c, NULL, &e) == ERR_INVALID,
            "a byte too many: %s", e.msg);
     q.kind = 99;
-    tap_ok(send(s[0], &q, sizeof(q), 0) > 0 && vault_serve(s[1], c, &e) == ERR_INVALID, "an unknown kind: %s",
-           e.msg);
+    tap_ok(send(s[0], &q, sizeof(q), 0) > 0 && vault_serve(s[1], c, NULL, &e) == ERR_INVALID,
+           "an unknown kind: %s", e.msg);
     uint16_t *const lengths[] = {&q.text_len, &q.host_len, &q.path_len};
     const size_t most[] = {sizeof(q.text), sizeof(q.host), sizeof(q.path)};
     for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
         q = (struct vault_request){.kind = VAULT_CREDENTIAL};
         *lengths[i] = (uint16_t)(most[i] + 1);
-        bool over = send(s[0], &q, sizeof(q), 0) > 0 && vault_serve(s[1], c, &e) == ERR_INVALID;
+        bool over = send(s[0], &q, sizeof(q), 0) > 0 && vault_serve(s[1], c, NULL, &e) == ERR_INVALID;
         *lengths[i] = (uint16_t)most[i];
-        tap_ok(over && send(s[0], &q, sizeof(q), 0) > 0 && vault_serve(s[1], c, &e) == ERR_OK,
+        tap_ok(over && send(s[0], &q, sizeof(q), 0) > 0 && vault_serve(s[1], c, NULL, &e) == ERR_OK,
                "length %zu: all of its room, and one byte more", i);
     }
-    tap_ok(send(s[0], &q, sizeof(q), 0) > 0 && vault_serve(s[1], NULL, &e) == ERR_OK,
+    tap_ok(send(s[0], &q, sizeof(q), 0) > 0 && vault_serve(s[1], NULL, NULL, &e) == ERR_OK,
            "a sandbox without credentials answers, too");
     enum err_code r = ERR_OK;
     for (int i = 0; i < 100'000 && r == ERR_OK; i++)
-        r = send(s[0], &q, sizeof(q), 0) > 0 ? vault_serve(s[1], c, &e) : ERR_INTERNAL;
+        r = send(s[0], &q, sizeof(q), 0) > 0 ? vault_serve(s[1], c, NULL, &e) : ERR_INTERNAL;
     tap_ok(r == ERR_INVALID, "an asker that reads no answer is not waited for: %s", e.msg);
     (void)close(s[0]);
     (void)close(s[1]);

@@ -3,6 +3,7 @@
 The model says the words of the last user message back, one event for each, PAUSE seconds apart. Where tools are offered and
 none has answered yet, it calls the first one with {"text": that message}. A message with a line "RUN: COMMAND" has it call the
 tool that runs commands, by whatever name an agent has it; then it says what that printed. The key is "test-key"; any other is refused.
+A stream in which a word is "cut-here" ends there, with its connection.
 """
 import base64, hashlib, http.server, json, pathlib, ssl, struct, threading, time
 
@@ -68,6 +69,9 @@ def chat(request):  # POST /v1/chat/completions
             last = i == len(deltas) - 1
             yield None, {**head, "object": "chat.completion.chunk",
                          "choices": [{"index": 0, "delta": delta, "finish_reason": finish if last else None}]}
+        if request.get("stream_options", {}).get("include_usage"):
+            yield None, {**head, "object": "chat.completion.chunk", "choices": [],
+                         "usage": {"prompt_tokens": len(words), "completion_tokens": len(words), "total_tokens": 2 * len(words)}}
         yield None, "[DONE]"
     return events()
 
@@ -77,7 +81,8 @@ def responses(request):  # POST /v1/responses
     words = last_words([{"role": "user", "content": given}] if isinstance(given, str) else given)
     whole = {"id": "resp_1", "object": "response", "status": "completed", "model": request.get("model", "echo"),
              "output": [{"type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
-                         "content": [{"type": "output_text", "text": " ".join(words), "annotations": []}]}]}
+                         "content": [{"type": "output_text", "text": " ".join(words), "annotations": []}]}],
+             "usage": {"input_tokens": len(words), "output_tokens": len(words), "total_tokens": 2 * len(words)}}
     if not request.get("stream"):
         return whole
 
@@ -166,6 +171,9 @@ class Model(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         for name, value in events:
             data = value if isinstance(value, str) else json.dumps(value)
+            if "cut-here" in data:
+                self.close_connection = True
+                return
             self.piece(((f"event: {name}\n" if name else "") + f"data: {data}\n\n").encode())
             time.sleep(PAUSE)
         self.piece(b"")

@@ -3,6 +3,7 @@
 #include "supervisor/egress/egress.h"
 
 #include "base/clock.h"
+#include "supervisor/egress/inference.h"
 #include "supervisor/egress/names.h"
 
 static bool target_of(struct conn *c, struct target *t)
@@ -24,6 +25,10 @@ void captured_serve(struct conn *c)
     struct err e;
     if (!target_of(c, &t)) {
         report_failure(c, NULL, "transparent_tcp_mapping_missing", STR("an address that stands for no name"));
+        return;
+    }
+    if (str_eq(target_host(&t), INFERENCE_HOST) && t.port == 443) {
+        inference_serve(c, STR(""));
         return;
     }
     CLEANUP(admission_done) struct admission a = {};

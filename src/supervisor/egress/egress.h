@@ -34,8 +34,10 @@ enum {
 
 enum door { DOOR_PROXY, DOOR_CAPTURED }; // spoken to as a proxy; caught on the way to an address
 
-struct name_map;   // synthetic addresses and the names they stand for (names.h)
-struct injection;  // credentials of one request (inject.h)
+struct name_map;  // synthetic addresses and the names they stand for (names.h)
+struct injection; // credentials of one request (inject.h)
+struct routes;
+struct pool;
 struct vault;      // where they are asked for
 struct event_sink; // where events go (sink.h)
 
@@ -50,6 +52,9 @@ struct egress {
     struct vault *vault;
     atomic_bool credentials; // the sandbox has some: request bodies are searched for placeholders
     struct resolver *resolver;
+    struct routes *routes; // to models, guarded by lock; NULL: none (inference.h)
+    struct pool *pool;     // idle connections to them
+    atomic_uint workers;   // threads that call models for connections by HTTP/2
     struct tls_ca *ca;
     struct tls_client *tls;
     struct name_map *names;

@@ -44,8 +44,10 @@ static struct flow *flow_of(struct call *k)
     if (k->flow)
         return k->flow;
     k->flow = calloc(1, sizeof(*k->flow));
-    if (k->flow)
-        scan_init(&k->flow->scan);
+    if (!k->flow)
+        return NULL;
+    scan_init(&k->flow->scan);
+    buf_init(&k->flow->body, INJECT_BODY_MAX);
     return k->flow;
 }
 
@@ -192,7 +194,6 @@ static bool collect(struct pair *p, struct call *k)
         return false;
     *f->in = *p->in;
     p->in->arena = (struct arena){};
-    buf_init(&f->body, INJECT_BODY_MAX);
     return true;
 }
 

@@ -169,6 +169,19 @@ static enum err_code value_of(struct injection *j, struct str placeholder, const
     return spellings(j, *ret, e);
 }
 
+enum err_code injection_ask(struct injection *j, struct str name, struct str *ret, struct err *e)
+{
+    char *p = j->block + j->used;
+    size_t n = 0;
+    enum err_code r = j->ask(j->ctx, name, p, &n, e);
+    if (r != ERR_OK)
+        return r;
+    j->used += n;
+    j->values_n += n > 0; // an empty one need not be looked for
+    *ret = (struct str){p, n};
+    return spellings(j, *ret, e);
+}
+
 // ---- pieces of text
 // -------------------------------------------------------------------------------------------------
 

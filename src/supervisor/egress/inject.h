@@ -30,6 +30,9 @@ static inline void injection_freep(struct injection **j)
 }
 [[nodiscard]] bool injection_is_used(const struct injection *j); // a value was written; false for NULL
 
+// One value, as `ask` gives it; *ret lies in the block. Errors as inject_head, and those of the asking.
+enum err_code injection_ask(struct injection *j, struct str name, struct str *ret, struct err *e) NONNULL;
+
 // Whether a mark is anywhere in the head: nothing needs to be done where none is.
 [[nodiscard]] bool inject_wanted(const struct http1_head *h) NONNULL;
 

@@ -17,8 +17,10 @@
 #include "supervisor/control.h"
 #include "supervisor/egress/dnsd.h"
 #include "supervisor/egress/egress.h"
+#include "supervisor/egress/inference.h"
 #include "supervisor/egress/names.h"
 #include "supervisor/egress/sink.h"
+#include "supervisor/inference.h"
 #include "supervisor/vault.h"
 
 enum {
@@ -98,6 +100,8 @@ static enum err_code start(struct role *role, struct err *err)
     if (r == ERR_OK)
         r = mon_new(EGRESS_FD_MONITOR, &e->mon, err);
     if (r == ERR_OK)
+        r = pool_new(&e->pool, err);
+    if (r == ERR_OK)
         r = vault_new(EGRESS_FD_VAULT, &e->vault, err);
     atomic_store(&e->credentials, role->start.value > 0);
     if (r == ERR_OK)
@@ -133,6 +137,19 @@ static void reload(struct role *role, const struct ctl_msg *m, int fd)
     (void)!ctl_send(EGRESS_FD_CONTROL, &answer, NULL, 0, &ignored);
 }
 
+// The launcher has read them before: what cannot be read is no message of it.
+static bool take_routes(struct role *role, int fd)
+{
+    CLEANUP(buf_done) struct buf text = {};
+    struct routes *routes = NULL;
+    struct err err;
+    if (fd_read_all(fd, INFERENCE_BUNDLE_MAX, &text, &err) != ERR_OK ||
+        routes_new(buf_str(&text), &routes, &err) != ERR_OK)
+        return false;
+    egress_set_routes(&role->e, routes);
+    return true;
+}
+
 static bool add_listener(struct role *role, const struct ctl_msg *m, int fd)
 {
     if (role->listeners_n == LISTENERS_MAX || m->socket < CTL_PROXY || m->socket > CTL_DNS)
@@ -155,10 +172,12 @@ static bool control(struct role *role)
         atomic_store(&role->e.credentials, m.value > 0);
         return true;
     }
-    bool ok = n == 1 && (m.kind == CTL_LISTEN || m.kind == CTL_POLICY);
+    bool ok = n == 1 && (m.kind == CTL_LISTEN || m.kind == CTL_POLICY || m.kind == CTL_ROUTES);
     bool kept = false;
     if (ok && m.kind == CTL_LISTEN)
         ok = kept = add_listener(role, &m, fds[0]);
+    else if (ok && m.kind == CTL_ROUTES)
+        ok = take_routes(role, fds[0]);
     else if (ok)
         reload(role, &m, fds[0]);
     for (size_t i = 0; i < n && !kept; i++)

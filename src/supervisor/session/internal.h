@@ -174,5 +174,12 @@ struct session {
     struct event_queue events;
 };
 
+// ---- provisions.c
+
+// Routes to models, before the sandbox is built, and from a push.
+enum err_code routes_ask(struct session *s, struct err *e) NONNULL;
+enum err_code routes_take(struct session *s, Openshell__Inference__V1__GetInferenceBundleResponse *m,
+                          struct err *e) NONNULL;
+
 // Something to the gateway on the session's stream; lost where there is none.
 void session_say(struct session *s, const GATEWAY(SupervisorMessage) * m) NONNULL;

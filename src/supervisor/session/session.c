@@ -270,6 +270,8 @@ enum err_code session_fetch(struct session *s, int64_t deadline_ns, struct arena
         r = ask_config(s, &answer, &m, e);
         if (r == ERR_OK)
             r = ask_credentials(s, e);
+        if (r == ERR_OK)
+            r = routes_ask(s, e);
         wait_longer(s);
         if ((r != ERR_UNAVAILABLE && r != ERR_TIMEOUT) || s->retry_ns > deadline_ns)
             break;
@@ -325,8 +327,6 @@ static void answer_push(struct session *s, uint64_t push_id, uint32_t cut, const
 static enum err_code apply(struct session *s, const GATEWAY(ConfigPush) * m, uint32_t *ret_cut, struct err *e)
 {
     CLEANUP(buf_done) struct buf text = {};
-    if (m->inference && m->inference->n_routes > 0)
-        return err_set(e, ERR_UNSUPPORTED, "inference routes are not built yet");
     enum err_code r = m->config ? config_policy(m->config, &text, e) : ERR_OK;
     if (r == ERR_OK && m->config)
         r = reload_text(s->launcher, buf_str(&text), ret_cut, e);
@@ -338,9 +338,7 @@ static enum err_code apply(struct session *s, const GATEWAY(ConfigPush) * m, uin
         s->provider_revision = m->provider_environment->provider_env_revision;
         r = launcher_set_credentials(s->launcher, m->provider_environment, e);
     }
-    if (r == ERR_OK && m->inference)
-        (void)snprintf(s->inference_revision, sizeof(s->inference_revision), "%s", m->inference->revision);
-    return r;
+    return r == ERR_OK && m->inference ? routes_take(s, m->inference, e) : r;
 }
 
 static void take_push(struct session *s, const GATEWAY(ConfigPush) * m)

@@ -12,6 +12,7 @@
 
 struct credentials;
 struct ctl_msg;
+struct inference;
 struct launcher;
 struct session;
 
@@ -23,6 +24,7 @@ struct session_opts { // borrowed
     const char *tls_ca, *tls_cert, *tls_key,
         *tls_name;                   // for https://; files, read again likewise; NULL: none
     struct credentials *credentials; // of the sandbox: filled from the gateway
+    struct inference *inference;     // likewise
 };
 
 // What to start, as the gateway has it. Strings live in the arena.
