@@ -369,23 +369,26 @@ enum err_code model_write(struct str body, const struct model_facts *f, struct s
     return buf_check(out, "the request", e);
 }
 
-// Where a member is taken out, the comma behind it goes too, or the one in front where it was the last.
-static void cut(struct str body, const struct span *m, size_t *from, size_t *to)
+static bool is_blank(char c)
 {
-    *from = m->at;
-    *to = m->at + m->n;
-    size_t next = *to;
-    while (next < body.n && memchr(" \t\r\n", body.p[next], 4))
+    return memchr(" \t\r\n", c, 4) != NULL;
+}
+
+// Copies what stands in front of a member, and returns where what follows it begins. The comma behind it goes
+// too, or where it is the last one the comma in front, which may have been that of a neighbour that went.
+static size_t leave_out(struct str body, size_t from, const struct span *m, struct buf *out)
+{
+    buf_add(out, str_head(str_from(body, from), m->at - from));
+    size_t next = m->at + m->n;
+    while (next < body.n && is_blank(body.p[next]))
         next++;
-    if (next < body.n && body.p[next] == ',') {
-        *to = next + 1;
-        return;
-    }
-    size_t before = m->at;
-    while (before > 0 && memchr(" \t\r\n", body.p[before - 1], 4))
-        before--;
-    if (before > 0 && body.p[before - 1] == ',')
-        *from = before - 1;
+    if (next < body.n && body.p[next] == ',')
+        return next + 1;
+    while (out->n > 0 && is_blank(out->p[out->n - 1]))
+        out->n--;
+    if (out->n > 0 && out->p[out->n - 1] == ',')
+        out->n--;
+    return m->at + m->n;
 }
 
 enum err_code model_write_vertex(struct str body, const struct model_facts *f, struct buf *out, struct err *e)
@@ -401,16 +404,9 @@ enum err_code model_write_vertex(struct str body, const struct model_facts *f, s
             }
     CLEANUP(buf_done) struct buf rest;
     buf_init(&rest, body.n + 1);
-    for (size_t i = 0; i < 3; i++) {
-        size_t from, to;
-        if (gone[i]->n == 0)
-            continue;
-        cut(body, gone[i], &from, &to);
-        if (from < left) // the comma in front went with its neighbour
-            from = left;
-        buf_add(&rest, str_head(str_from(body, left), from - left));
-        left = to;
-    }
+    for (size_t i = 0; i < 3; i++)
+        if (gone[i]->n > 0)
+            left = leave_out(body, left, gone[i], &rest);
     buf_add(&rest, str_from(body, left));
     enum err_code r = buf_check(&rest, "the request", e);
     struct model_facts now;

@@ -77,6 +77,8 @@ static const struct {
      "{\"anthropic_version\":\"vertex-2023-10-16\",\"a\":1,\"b\":2}", "two neighbours in the middle"},
     {"{\"anthropic_version\":\"x\",\"a\":1}", "{\"anthropic_version\":\"vertex-2023-10-16\",\"a\":1}",
      "a version that was given is replaced"},
+    {"{\"a\":1, \"model\":\"a\", \"anthropic_version\":\"x\" }",
+     "{\"anthropic_version\":\"vertex-2023-10-16\",\"a\":1 }", "two neighbours at the end"},
     {"{}", "{\"anthropic_version\":\"vertex-2023-10-16\"}", "nothing at all"},
 };
 
