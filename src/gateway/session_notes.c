@@ -13,7 +13,7 @@ struct teller { // of one sandbox, while there is something to tell
     uv_work_t work;
     struct sessions *s;
     struct teller *next; // in its bucket
-    struct note *first, *last;
+    struct note *first, **end;
     char sandbox_id[SESSION_ID_MAX + 1];
 };
 
@@ -69,8 +69,8 @@ static void tell(struct sessions *s, struct str sandbox_id, struct note *n)
     struct teller **bucket = &s->tellers[sessions_bucket(sandbox_id)];
     for (struct teller *t = *bucket; t; t = t->next)
         if (str_eq(str_of(t->sandbox_id), sandbox_id)) {
-            t->last->next = n;
-            t->last = n;
+            *t->end = n;
+            t->end = &n->next;
             return;
         }
     struct teller *t = calloc(1, sizeof(*t));
@@ -80,7 +80,8 @@ static void tell(struct sessions *s, struct str sandbox_id, struct note *n)
         return;
     }
     t->s = s;
-    t->first = t->last = n;
+    t->first = n;
+    t->end = &n->next;
     t->next = *bucket;
     *bucket = t;
     start(t);
