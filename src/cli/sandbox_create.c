@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/provider.h"
 #include "cli/request_maps.h"
+#include "cli/sandbox_template.h"
 #include "cli/sandbox_watch.h"
 #include "cli/show.h"
 #include "cmd/policy_file.h"
@@ -27,6 +28,9 @@ enum {
     OPT_OUTPUT,
     OPT_AUTO,
     OPT_NO_AUTO,
+    OPT_FROM,
+    OPT_CPU,
+    OPT_MEMORY,
     OPT_UNBUILT, // and all that follow
 };
 static const char *const approvals[] = {"manual", "auto", NULL};
@@ -87,14 +91,25 @@ static const struct opt create_opts[] = {
          .type = OPT_FLAG,
          .help = "Make a provider that is missing from this environment's credentials, without asking"},
     [OPT_NO_AUTO] = {.name = "no-auto-providers", .type = OPT_FLAG, .help = "Go on without it"},
-    [OPT_UNBUILT] = UNBUILT_VALUE("from", "SOURCE"),
-    UNBUILT_VALUE("upload", "LOCAL[:REMOTE]"),
+    [OPT_FROM] =
+        {.name = "from",
+         .type = OPT_STRING,
+         .value = "IMAGE",
+         .help = "The image that it is made from, on a driver of containers: a reference, or the name of a "
+                 "community image"},
+    [OPT_CPU] = {.name = "cpu",
+                 .type = OPT_STRING,
+                 .value = "CORES",
+                 .help = "Limit its processors, as in 1.5"},
+    [OPT_MEMORY] = {.name = "memory",
+                    .type = OPT_STRING,
+                    .value = "SIZE",
+                    .help = "Limit its memory, as in 2Gi"},
+    [OPT_UNBUILT] = UNBUILT_VALUE("upload", "LOCAL[:REMOTE]"),
     UNBUILT_FLAG("no-git-ignore"),
     UNBUILT_VALUE("editor", "EDITOR"),
     UNBUILT_VALUE("forward", "PORT"),
     UNBUILT_FLAG("gpu"),
-    UNBUILT_VALUE("cpu", "CORES"),
-    UNBUILT_VALUE("memory", "SIZE"),
     UNBUILT_VALUE("driver-config-json", "JSON"),
 };
 
@@ -325,6 +340,17 @@ static enum provider_auto auto_of(const struct args *a)
     return args_count(a, &create_opts[OPT_NO_AUTO]) > 0 ? PROVIDER_AUTO_NEVER : PROVIDER_AUTO_ASK;
 }
 
+static int fill_template(struct cli *cli, const struct args *a, struct arena *arena,
+                         Openshell__V1__SandboxSpec *spec)
+{
+    struct err err = {};
+    enum err_code r = sandbox_template(args_value(a, &create_opts[OPT_FROM]),
+                                       args_value(a, &create_opts[OPT_CPU]),
+                                       args_value(a, &create_opts[OPT_MEMORY]), arena, &spec->template_,
+                                       &err);
+    return r == ERR_OK ? 0 : report(cli, err.msg, "--from: there is no such image");
+}
+
 static int create_run(struct cli *cli, const struct args *a)
 {
     int status = check_options(cli, a);
@@ -343,6 +369,8 @@ static int create_run(struct cli *cli, const struct args *a)
     status = fill_maps(cli, a, &f.arena, &req);
     if (status == 0)
         status = fill_command(cli, a, &f.arena, &spec);
+    if (status == 0)
+        status = fill_template(cli, a, &f.arena, &spec);
     if (status == 0)
         status = fill_policy(cli, a, &f, &spec.policy);
     if (status == 0)

@@ -2,7 +2,7 @@
 #pragma once
 #include "gateway/conf.h"
 
-#define CONF_DRIVERS "local" // that are built
+#define CONF_DRIVERS "local docker podman" // that are built
 
 [[nodiscard]] bool conf_is_driver(struct str name);
 enum err_code conf_driver(struct conf *c, struct str name, struct err *reterr) NONNULL;

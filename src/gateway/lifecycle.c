@@ -405,6 +405,27 @@ static enum err_code create(struct lifecycle *l, Sandbox *s, struct arena *a, st
     return r == ERR_PRECONDITION ? r : err_wrap(reterr, r, "create sandbox failed");
 }
 
+// A sandbox that names no image gets the driver's, and is stored so (reference: gateway 3.2).
+static enum err_code default_image(struct lifecycle *l, Sandbox *s, struct arena *a, struct err *reterr)
+{
+    Openshell__Compute__V1__GetCapabilitiesResponse *c = NULL;
+    Openshell__V1__SandboxTemplate *t = s->spec->template_;
+    if (t && t->image[0])
+        return ERR_OK;
+    enum err_code r = lifecycle_capabilities(l, a, &c, reterr);
+    if (r != ERR_OK || !c->default_image[0])
+        return r;
+    if (!t) {
+        t = arena_new(a, Openshell__V1__SandboxTemplate);
+        if (!t)
+            return arena_limit(a, "a template", reterr);
+        openshell__v1__sandbox_template__init(t);
+        s->spec->template_ = t;
+    }
+    t->image = c->default_image;
+    return ERR_OK;
+}
+
 enum err_code lifecycle_create(struct lifecycle *l, Openshell__V1__Sandbox *sandbox, struct arena *a,
                                struct err *reterr)
 {
@@ -424,7 +445,9 @@ enum err_code lifecycle_create(struct lifecycle *l, Openshell__V1__Sandbox *sand
     openshell__v1__sandbox_status__init(sandbox->status);
     sandbox->status->sandbox_name = sandbox->metadata->name;
     sandbox->status->phase = (Openshell__V1__SandboxPhase)PHASE_PROVISIONING;
-    r = for_driver(l, sandbox, false, a, &d, reterr);
+    r = default_image(l, sandbox, a, reterr);
+    if (r == ERR_OK)
+        r = for_driver(l, sandbox, false, a, &d, reterr);
     if (r == ERR_OK)
         r = ops(l)->validate(l->opts.driver, d, reterr);
     if (r == ERR_OK)

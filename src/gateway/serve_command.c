@@ -15,10 +15,10 @@
 #include "gateway/certs.h"
 #include "gateway/commands.h"
 #include "gateway/conf.h"
-#include "gateway/compute/local.h"
 #include "gateway/config.h"
 #include "gateway/hooks.h"
 #include "gateway/methods.h"
+#include "gateway/open_driver.h"
 #include "gateway/ports.h"
 #include "gateway/profiles.h"
 #include "gateway/secrets.h"
@@ -346,7 +346,7 @@ static enum err_code open_sandboxes(struct gateway *g, const struct args *a, con
     struct lifecycle_opts opts = {.store = g->services.store,
                                   .log = g->log,
                                   .hooks = services_hooks(&g->services)};
-    r = local_new(&g->driver_env, &opts.driver, reterr);
+    r = open_driver(&g->config, &g->driver_env, &g->state, g->server, &opts.driver, reterr);
     return r == ERR_OK ? lifecycle_new(&opts, &g->services.lifecycle, reterr) : r;
 }
 

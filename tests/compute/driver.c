@@ -37,7 +37,6 @@ static struct made {
     sandbox s;
     Openshell__Compute__V1__DriverSandboxSpec spec;
     Openshell__Compute__V1__DriverSandboxTemplate t;
-    Openshell__Compute__V1__DriverSandboxSpec__EnvironmentEntry env, *envs[1];
     char id[40], name[20];
 } many[MANY];
 
@@ -46,7 +45,6 @@ static sandbox *make(struct made *m, int n, const char *image)
     openshell__compute__v1__driver_sandbox__init(&m->s);
     openshell__compute__v1__driver_sandbox_spec__init(&m->spec);
     openshell__compute__v1__driver_sandbox_template__init(&m->t);
-    openshell__compute__v1__driver_sandbox_spec__environment_entry__init(&m->env);
     (void)snprintf(m->id, sizeof(m->id), "%d-%d", (int)getpid(), n);
     (void)snprintf(m->name, sizeof(m->name), "s%d", n);
     m->s.id = m->id;
@@ -140,11 +138,7 @@ static void test_failures(struct driver *d, const char *image)
     check(d->ops->remove(d, str_of(s->id), str_of(s->name), &was, &e) == ERR_OK && was, e.msg,
           "it can be removed");
     s = make(&one, 3, image);
-    one.env.key = text("A");
-    one.env.value = text("b");
-    one.envs[0] = &one.env;
-    one.spec.environment = one.envs;
-    one.spec.n_environment = 1;
+    one.spec.log_level = text("error");
     check(d->ops->create(d, s, &e) == ERR_OK, e.msg, "a sandbox that ends at once is taken");
     check(becomes(d, s->id, "False", "ContainerExited", m, sizeof(m)) && strstr(m, "status 7") &&
               strstr(m, "the last words"),

@@ -6,6 +6,8 @@
 #include "gateway/compute/mounts.h"
 #include "gateway/compute/quantity.h"
 
+#define HOME_DIR "/sandbox"
+
 enum {
     NANO_PER_MILLI = 1'000'000,
     IMAGE_MAX = 1024, // reference: gateway 3.1
@@ -108,49 +110,17 @@ static void add_env(json_t *list, const char *name, const char *value)
     (void)json_array_append_new(list, json_sprintf("%s=%s", name, value)); // want of memory: see json_ok()
 }
 
-// As a JSON object: the template's variables, over which the sandbox's own win.
-static enum err_code user_env(const Openshell__Compute__V1__DriverSandbox *s, json_t *list,
-                              struct err *reterr)
+// For the supervisor. The image's own variables become the agent's, but for those that could steer a program;
+// what the sandbox's owner set comes from the gateway, so that it is not in what anybody may inspect.
+static void env_of(const Openshell__Compute__V1__DriverSandbox *s, const json_t *image, json_t *list)
 {
-    json_t *o = json_object();
-    const Openshell__Compute__V1__DriverSandboxTemplate *t = checked_template(s);
-    for (size_t i = 0; i < t->n_environment; i++)
-        (void)json_object_set_new(o, t->environment[i]->key, json_string(t->environment[i]->value));
-    for (size_t i = 0; i < s->spec->n_environment; i++)
-        (void)json_object_set_new(o, s->spec->environment[i]->key,
-                                  json_string(s->spec->environment[i]->value));
-    char *text = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
-    json_decref(o);
-    if (!text)
-        return err_set(reterr, ERR_INVALID, "the sandbox's variables cannot be written as JSON");
-    add_env(list, "OPENSHELL_USER_ENVIRONMENT", text);
-    free(text);
-    return ERR_OK;
-}
-
-// The supervisor's variables win over the image's: the engine merges them with these.
-static enum err_code env_of(const Openshell__Compute__V1__DriverSandbox *s, const json_t *image, json_t *list,
-                            struct err *reterr)
-{
-    const json_t *config = image_config(image);
-    const char *user = json_string_value(json_object_get(config, "User"));
-    char *image_env = json_dumps(json_object_get(config, "Env") ? json_object_get(config, "Env")
-                                                                : json_null(),
-                                 JSON_COMPACT | JSON_ENCODE_ANY);
-    if (!image_env)
-        return err_set(reterr, ERR_LIMIT, "no memory for a container's variables");
-    add_env(list, "HOME", "/root");
-    add_env(list, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    const char *user = json_string_value(json_object_get(image_config(image), "User"));
     add_env(list, "OPENSHELL_ENDPOINT", CONTAINER_ENDPOINT);
     add_env(list, "OPENSHELL_SANDBOX_ID", s->id);
-    add_env(list, "OPENSHELL_SANDBOX", s->name);
     add_env(list, "OPENSHELL_SANDBOX_TOKEN_FILE", CONTAINER_TOKEN);
     add_env(list, "OPENSHELL_LOG_LEVEL", s->spec->log_level[0] ? s->spec->log_level : "info");
-    add_env(list, "OPENSHELL_IMAGE_ENVIRONMENT", image_env);
     if (user && user[0])
         add_env(list, "OPENSHELL_OCI_IMAGE_USER", user);
-    free(image_env);
-    return user_env(s, list, reterr);
 }
 
 // Where the agent works: the image's WORKDIR where it is a folder of its own, else /sandbox (reference:
@@ -158,7 +128,7 @@ static enum err_code env_of(const Openshell__Compute__V1__DriverSandbox *s, cons
 static const char *workdir_of(const json_t *image)
 {
     const char *dir = json_string_value(json_object_get(image_config(image), "WorkingDir"));
-    return dir && dir[0] == '/' && dir[1] != '\0' ? dir : "/sandbox";
+    return dir && dir[0] == '/' && dir[1] != '\0' && strcmp(dir, HOME_DIR) != 0 ? dir : HOME_DIR;
 }
 
 static json_t *labels_of(const Openshell__Compute__V1__DriverSandbox *s,
@@ -231,17 +201,16 @@ enum err_code container_spec(const Openshell__Compute__V1__DriverSandbox *s,
     const char *id = json_string_value(json_object_get(image, "Id"));
     if (r == ERR_OK && !id)
         r = err_set(reterr, ERR_INTERNAL, "the engine says nothing of the image's id");
-    json_t *env = json_array();
-    if (r == ERR_OK)
-        r = env_of(s, image, env, reterr);
-    if (r != ERR_OK) {
-        json_decref(env);
+    if (r != ERR_OK)
         return r;
-    }
+    const char *workdir = workdir_of(image);
+    json_t *env = json_array();
+    env_of(s, image, env);
     json_t *spec = json_pack("{s:s, s:s, s:s, s:[s,s], s:[s,s], s:o, s:o, s:s, s:s, s:i, s:{s:[s]}, s:o}",
-                             "Image", id, "User", "0:0", "WorkingDir", "/", "Entrypoint", CONTAINER_PROGRAM,
-                             "supervise", "Cmd", "--workdir", workdir_of(image), "Env", env, "Labels",
-                             labels_of(s, config), "Hostname", s->name, "StopSignal", "SIGTERM",
+                             "Image", id, "User", "0:0", "WorkingDir", workdir, "Entrypoint",
+                             CONTAINER_PROGRAM, "supervise", "Cmd",
+                             strcmp(workdir, HOME_DIR) == 0 ? "--home" : "--workdir", workdir, "Env", env,
+                             "Labels", labels_of(s, config), "Hostname", s->name, "StopSignal", "SIGTERM",
                              "StopTimeout", 10, "Healthcheck", "Test", "NONE", "HostConfig",
                              host_config(s, config, &m));
     if (!spec) // whatever was there until then was let go of by json_pack()
