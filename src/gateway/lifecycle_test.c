@@ -166,7 +166,22 @@ static void do_free(struct driver *d)
     fake_of(d)->freed++;
 }
 
-static const struct driver_ops fake_ops = {.validate = do_validate,
+static enum err_code do_capabilities(struct driver *d, struct arena *a,
+                                     Openshell__Compute__V1__GetCapabilitiesResponse **ret,
+                                     struct err *reterr)
+{
+    (void)d;
+    Openshell__Compute__V1__GetCapabilitiesResponse
+        *c = arena_new(a, Openshell__Compute__V1__GetCapabilitiesResponse);
+    if (!c)
+        return arena_limit(a, "capabilities", reterr);
+    openshell__compute__v1__get_capabilities_response__init(c);
+    *ret = c;
+    return ERR_OK;
+}
+
+static const struct driver_ops fake_ops = {.capabilities = do_capabilities,
+                                           .validate = do_validate,
                                            .create = do_create,
                                            .stop = do_stop,
                                            .start = do_start,
