@@ -216,7 +216,9 @@ static enum err_code hand_over_workdir(struct plan *p, const char *dir, const st
     if (r == ERR_OK)
         r = rootfs_workdir(dir, idmap, &p->workdir_fd, e);
     p->spec.workdir_handed = r == ERR_OK;
-    return r;
+    // Root of a container without CAP_SYS_ADMIN: init may in a mount namespace of its own, and the folder
+    // keeps its owner.
+    return r == ERR_DENIED ? ERR_OK : r;
 }
 
 // A folder of the sandbox's own: it becomes the agent's, on any file system.
