@@ -347,7 +347,9 @@ static enum err_code outside(struct plan *p, struct err *e)
 {
     static const char *const bundles[] = {"/etc/ssl/certs/ca-certificates.crt",
                                           "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
-                                          "/etc/ssl/cert.pem"}; // reference 2.10
+                                          "/etc/ssl/cert.pem", // reference 2.10
+                                          // what a driver brings to images that have none
+                                          "/opt/openshell/ca-certificates.crt"};
     enum err_code r = file_read("/etc/resolv.conf", CONF_MAX, &p->resolv_conf, e);
     if (r == ERR_OK || r == ERR_NOT_FOUND)
         r = file_read("/etc/hosts", CONF_MAX, &p->hosts, e);

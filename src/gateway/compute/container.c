@@ -177,12 +177,16 @@ static json_t *host_config(const Openshell__Compute__V1__DriverSandbox *s,
     (void)json_array_append_new(mounts, mount_of(config->program, CONTAINER_PROGRAM));
     (void)json_array_append_new(mounts, mount_of(config->token_file, CONTAINER_TOKEN));
     (void)json_array_append_new(mounts, mount_of(config->socket_dir, CONTAINER_GATEWAY));
+    if (config->trust)
+        (void)json_array_append_new(mounts, mount_of(config->trust, CONTAINER_TRUST));
     mounts_json(m, mounts);
     json_t *host = json_pack("{s:[s], s:o, s:[s,s,s], s:[], s:[], s:o, s:{s:s}, s:[s,s]}", "CapDrop", "ALL",
                              "CapAdd", add, "SecurityOpt", "no-new-privileges", "seccomp=unconfined",
                              "apparmor=unconfined", "MaskedPaths", "ReadonlyPaths", "Mounts", mounts,
                              "RestartPolicy", "Name", "no", "ExtraHosts",
                              "host.openshell.internal:host-gateway", "host.docker.internal:host-gateway");
+    if (host && config->podman) // its word for empty MaskedPaths and ReadonlyPaths
+        (void)json_array_append_new(json_object_get(host, "SecurityOpt"), json_string("unmask=ALL"));
     if (host && config->network)
         (void)json_object_set_new(host, "NetworkMode", json_string(config->network));
     if (host)

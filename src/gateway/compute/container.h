@@ -15,8 +15,9 @@ enum {
 
 // Places inside, all below folders that no image needs.
 #define CONTAINER_PROGRAM  "/opt/openshell/bin/openshell-sandbox"
-#define CONTAINER_TOKEN    "/etc/openshell/auth/sandbox.jwt"
+#define CONTAINER_TOKEN    "/run/openshell/auth/sandbox.jwt"
 #define CONTAINER_GATEWAY  "/run/openshell/gateway"
+#define CONTAINER_TRUST    "/opt/openshell/ca-certificates.crt" // for images that have no bundle of their own
 #define CONTAINER_ENDPOINT "unix://" CONTAINER_GATEWAY "/gateway.sock"
 
 // Labels of everything that is ours (reference: gateway 8.1).
@@ -30,6 +31,7 @@ struct container_config {
     const char *program;    // on this machine, of openshell-sandbox
     const char *socket_dir; // on this machine: holds gateway.sock for sandboxes
     const char *token_file; // on this machine, of this sandbox
+    const char *trust;      // on this machine: its bundle of CA certificates; NULL: it has none
     const char *namespace;  // LABEL_NAMESPACE: whose sandboxes these are
     const char *network;    // of the engine; NULL: its default
     uint64_t pids;          // 0: the engine's own limit

@@ -52,11 +52,23 @@ void docker_event(struct docker *d, const char *id, const char *reason, const ch
         d->events.event(d->events.ctx, str_of(id), &ev);
 }
 
+static const char *own_trust(void)
+{
+    static const char *const places[] = {"/etc/ssl/certs/ca-certificates.crt",
+                                         "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
+                                         "/etc/ssl/cert.pem"}; // reference: policy 2.10
+    for (size_t i = 0; i < ARRAY_LEN(places); i++)
+        if (access(places[i], R_OK) == 0)
+            return places[i];
+    return NULL;
+}
+
 struct container_config docker_container_config(const struct docker *d, const char *token_file)
 {
     return (struct container_config){.program = d->program,
                                      .socket_dir = d->socket_dir,
                                      .token_file = token_file,
+                                     .trust = own_trust(),
                                      .namespace = d->namespace,
                                      .network = d->network[0] ? d->network : NULL,
                                      .pids = d->config.pids,

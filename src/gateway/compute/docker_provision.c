@@ -118,8 +118,13 @@ static enum err_code inspect_image(struct docker *d, const char *image, json_t *
 
 static enum err_code image_of(struct provision *p, const char *image, json_t **ret, struct err *reterr)
 {
-    static const char *const done[] = {"openshell.progress.complete_step", "pulling_image",
-                                       "openshell.progress.active_step", "starting_sandbox", NULL};
+    static const char *const done[] = {"openshell.progress.complete_step",
+                                       "pulling_image",
+                                       "openshell.progress.complete_label",
+                                       "Image present",
+                                       "openshell.progress.active_step",
+                                       "starting_sandbox",
+                                       NULL};
     enum pull_policy policy = p->docker->config.pull;
     enum err_code r = policy == PULL_ALWAYS ? ERR_NOT_FOUND : inspect_image(p->docker, image, ret, reterr);
     if (r == ERR_NOT_FOUND && policy == PULL_NEVER)
