@@ -1,4 +1,6 @@
 // Which providers a sandbox has: read, attached and detached while it runs.
+#include "base/clock.h"
+#include "gateway/config.h"
 #include "gateway/provider_map.h"
 #include "gateway/records.h"
 #include "gateway/watch.h"
@@ -150,6 +152,7 @@ static enum err_code apply(struct rpc_request *q, struct target *t, struct edit 
     const struct services *s = rpc_request_ctx(q);
     struct arena *a = rpc_request_arena(q);
     uint64_t version = 0;
+    struct err unheard = {};
     struct str id = str_of(t->sandbox->metadata->id);
     if (!e->name[0])
         return err_set(reterr, ERR_INVALID, "provider_name is required");
@@ -167,6 +170,9 @@ static enum err_code apply(struct rpc_request *q, struct target *t, struct edit 
     if (s->watch)
         watch_changed(s->watch, id);
     provider_push(s, t->sandbox, a);
+    if (s->config && config_push(s, id, deadline_in_ms(CONFIG_PUSH_MS), a, &unheard) != ERR_OK &&
+        unheard.code != ERR_UNAVAILABLE) // one that is not connected asks when it connects
+        log_warning(s->log, "provider.policy", LOG_WORD("sandbox", id), LOG_REASON(&unheard));
     return ERR_OK;
 }
 

@@ -5,6 +5,9 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "gateway/provider_layers.h"
+#include "policy/hash.h"
+#include "convert/policy_wire.h"
 #include "gateway/records.h"
 #include "gateway/revisions.h"
 #include "gateway/settings.h"
@@ -196,6 +199,39 @@ static enum err_code put_policy(const struct services *s, const Openshell__V1__S
     return ERR_OK;
 }
 
+// The setting that is in force.
+static bool is_composing(const SB(GetSandboxConfigResponse) * m)
+{
+    for (size_t i = 0; i < m->n_settings; i++)
+        if (strcmp(m->settings[i]->key, "providers_v2_enabled") == 0)
+            return m->settings[i]->value && m->settings[i]->value->value &&
+                   m->settings[i]->value->value->bool_value;
+    return false;
+}
+
+// What the kinds of its providers add to a sandbox's own policy, which is another policy then.
+static enum err_code compose(const struct services *s, const Openshell__V1__Sandbox *sandbox, struct arena *a,
+                             SB(GetSandboxConfigResponse) * m, struct err *reterr)
+{
+    char hash[POLICY_HASH_LEN + 1];
+    struct policy *p = NULL;
+    struct str kept = {};
+    const SB(SandboxPolicy) *before = m->policy;
+    if (m->policy_source != OPENSHELL__SANDBOX__V1__POLICY_SOURCE__POLICY_SOURCE_SANDBOX || !is_composing(m))
+        return ERR_OK;
+    enum err_code c = provider_layers(s, sandbox, a, &m->policy, reterr);
+    if (c != ERR_OK || m->policy == before)
+        return c;
+    c = policy_from_wire(m->policy, a, &p, reterr);
+    if (c == ERR_OK)
+        c = policy_hash(p, hash, reterr);
+    if (c == ERR_OK && !arena_dup(a, str_of(hash), &kept))
+        c = arena_limit(a, "a policy's hash", reterr);
+    if (c == ERR_OK)
+        m->policy_hash = text(kept.p);
+    return c;
+}
+
 enum err_code config_of(const struct services *s, const Openshell__V1__Sandbox *sandbox, struct arena *a,
                         SB(GetSandboxConfigResponse) * *ret, struct err *reterr)
 {
@@ -213,6 +249,10 @@ enum err_code config_of(const struct services *s, const Openshell__V1__Sandbox *
         c = settings_read(s->store, owner_of(sandbox), a, &own, reterr);
     if (c == ERR_OK)
         c = settings_effective(&global, &own, a, m, &settings, &h.settings_n, reterr);
+    if (c == ERR_OK)
+        c = compose(s, sandbox, a, m, reterr);
+    if (c == ERR_OK && s->profiles)
+        c = provider_env_revision(s, sandbox, a, &m->provider_env_revision, reterr);
     if (c == ERR_OK && sandbox->spec)
         c = launch_of(sandbox, a, &m->launch, reterr);
     if (c != ERR_OK)

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "gateway/config.h"
+#include "gateway/inference.h"
 #include "gateway/providers.h"
 #include "gateway/tokens.h"
 #include "gateway/watch.h"
@@ -69,6 +70,7 @@ void services_connected(void *ctx, struct str sandbox_id, const Openshell__V1__S
     }
     config_on_connected(s, sandbox_id, hello);
     provider_on_connected(s, sandbox_id, hello);
+    inference_on_connected(s, sandbox_id, hello);
 }
 
 void services_disconnected(void *ctx, struct str sandbox_id)

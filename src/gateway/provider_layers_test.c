@@ -78,6 +78,48 @@ static void test_layers(void)
            "without a policy there is nothing to add to");
 }
 
+static const SB1(GetSandboxConfigResponse) * in_force(const V1(Sandbox) * sandbox)
+{
+    SB1(GetSandboxConfigResponse) *m = NULL;
+    harness_must(config_of(&h.services, sandbox, &h.arena, &m, &h.err), &h.err);
+    return m;
+}
+
+static bool has_rule(const SB1(GetSandboxConfigResponse) * m, const char *key)
+{
+    for (size_t i = 0; i < m->policy->n_network_policies; i++)
+        if (strcmp(m->policy->network_policies[i]->key, key) == 0)
+            return true;
+    return false;
+}
+
+static void test_in_force(void)
+{
+    SB1(SandboxPolicy) policy = OPENSHELL__SANDBOX__V1__SANDBOX_POLICY__INIT;
+    V1(UpdateConfigRequest) q = OPENSHELL__V1__UPDATE_CONFIG_REQUEST__INIT;
+    SB1(SettingValue) on = OPENSHELL__SANDBOX__V1__SETTING_VALUE__INIT;
+    V1(Sandbox) *sandbox = NULL;
+    char *names[] = {text("hub")};
+    policy.version = 1;
+    harness_sandbox(&h, "sb-1", "one", &policy);
+    harness_must(record_by_id(h.services.store, STR("sb-1"), &h.arena, &sandbox, &h.err), &h.err);
+    sandbox->spec->providers = names;
+    sandbox->spec->n_providers = 1;
+    const SB1(GetSandboxConfigResponse) *before = in_force(sandbox), *after;
+    tap_ok(!has_rule(before, "_provider_hub"), "nothing is added unless the setting says so");
+    q.global = true;
+    q.setting_key = text("providers_v2_enabled");
+    on.value_case = OPENSHELL__SANDBOX__V1__SETTING_VALUE__VALUE_BOOL_VALUE;
+    on.bool_value = true;
+    q.setting_value = &on;
+    if (!tap_ok(harness_call(&h, RPC_OPEN_SHELL_UPDATE_CONFIG, &q.base) != NULL, "the setting is set"))
+        tap_note("%s", h.err.msg);
+    after = in_force(sandbox);
+    tap_ok(has_rule(after, "_provider_hub") && strcmp(before->policy_hash, after->policy_hash) != 0 &&
+               before->config_revision != after->config_revision,
+           "then a sandbox runs under its policy and its providers', which is another one");
+}
+
 int main(void)
 {
     harness_start(&h, place_new("/tmp"));
@@ -88,6 +130,7 @@ int main(void)
                "'%s' is %s", keys[i].name, keys[i].key);
     }
     test_layers();
+    test_in_force();
     harness_stop(&h);
     place_done(&h.place);
     return tap_done();
