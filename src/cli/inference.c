@@ -118,6 +118,7 @@ static int set_run(struct cli *cli, const struct args *a)
     return status == 0 ? send_set(cli, &g, &req, "configured") : status;
 }
 
+// ERR_OK: *ret is there.
 static int fetch(struct gateway *g, const char *route, const IV1(GetInferenceRouteResponse) * *ret,
                  struct err *reterr)
 {
@@ -147,7 +148,7 @@ static int update_run(struct cli *cli, const struct args *a)
     req.route_name = gateway_text(route_of(a, &update_opts[SET_SYSTEM]));
     if (status == 0 && fetch(&g, req.route_name, &now, &e) != ERR_OK)
         status = gateway_report(cli, &g, "find the inference route", &e);
-    if (status != 0)
+    if (status != 0 || !now)
         return status;
     req.provider_name = name ? gateway_text(name) : now->provider_name;
     req.model_id = model ? gateway_text(model) : now->model_id;
@@ -177,7 +178,7 @@ static void show_one(struct cli *cli, struct gateway *g, const char *heading, co
     struct err e = {};
     show_heading(cli, heading);
     enum err_code c = (enum err_code)fetch(g, route, &r, &e);
-    if (c == ERR_OK)
+    if (c == ERR_OK && r)
         show_route(cli, r);
     else if (c == ERR_NOT_FOUND)
         buf_add(&cli->out, STR("  Not configured\n"));
@@ -203,7 +204,8 @@ static int get_run(struct cli *cli, const struct args *a)
     if (fetch(&g, "sandbox-system", &r, &e) != ERR_OK)
         return gateway_report(cli, &g, "find the inference route", &e);
     show_heading(cli, "System inference:");
-    show_route(cli, r);
+    if (r)
+        show_route(cli, r);
     return 0;
 }
 

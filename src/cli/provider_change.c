@@ -300,7 +300,10 @@ static int find_provider(struct cli *cli, struct gateway *g, const char *name, c
                                                                          m);
         for (size_t i = 0; i < all->n_providers; i++) {
             const provider *p = all->providers[i];
-            if (p->metadata && (name ? strcmp(p->metadata->name, name) == 0 : strcmp(p->type, type) == 0)) {
+            if (!p->metadata)
+                continue;
+            if ((name && strcmp(p->metadata->name, name) == 0) ||
+                (!name && type && strcmp(p->type, type) == 0)) {
                 *ret = p->metadata->name;
                 return 0;
             }
@@ -315,10 +318,13 @@ static int create_named(struct cli *cli, struct gateway *g, const char *name, co
                         const char **ret)
 {
     enum { TRIES = 5 };
-    Openshell__Datamodel__V1__ObjectMeta meta = OPENSHELL__DATAMODEL__V1__OBJECT_META__INIT;
+    Openshell__Datamodel__V1__ObjectMeta *meta = arena_new(&g->arena, Openshell__Datamodel__V1__ObjectMeta);
     Openshell__V1__CreateProviderRequest req = OPENSHELL__V1__CREATE_PROVIDER_REQUEST__INIT;
     struct err e = {};
-    p->metadata = &meta;
+    if (!meta)
+        return report(cli, NULL, "no memory for a provider");
+    openshell__datamodel__v1__object_meta__init(meta);
+    p->metadata = meta;
     req.provider = p;
     req.workspace = g->workspace;
     for (int i = 0; i < (name ? 1 : TRIES); i++) {
@@ -328,11 +334,11 @@ static int create_named(struct cli *cli, struct gateway *g, const char *name, co
                          : arena_fmt(&g->arena, &text, "%s-%d", type, i);
         if (!ok)
             return report(cli, NULL, "no memory for a name");
-        meta.name = gateway_text(text.p);
+        meta->name = gateway_text(text.p);
         enum err_code r = gateway_ask(g, RPC_OPEN_SHELL_CREATE_PROVIDER, &req.base, &m, &e);
         if (r == ERR_OK) {
-            show_err(cli, SHOW_DONE, "Created provider %s (%s) from existing local state", meta.name, type);
-            *ret = meta.name;
+            show_err(cli, SHOW_DONE, "Created provider %s (%s) from existing local state", meta->name, type);
+            *ret = meta->name;
             return 0;
         }
         if (r != ERR_EXISTS)

@@ -72,7 +72,8 @@ static const struct {
 
 enum { LINE_MAX_BYTES = 4 * KIB };
 
-static void put_line(struct buf *out, const struct term *t, enum show_mark mark, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static void put_line(struct buf *out, const struct term *t,
+                                                           enum show_mark mark, const char *fmt, va_list ap)
 {
     char text[LINE_MAX_BYTES];
     (void)vsnprintf(text, sizeof(text), fmt, ap);

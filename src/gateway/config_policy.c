@@ -120,7 +120,7 @@ static enum err_code add_rule_of(const Openshell__V1__AddNetworkRule *m, struct 
 static enum err_code op_of(const Openshell__V1__PolicyMergeOperation *m, struct arena *a, struct merge_op *op,
                            struct err *reterr)
 {
-    switch (m->operation_case) {
+    switch ((int)m->operation_case) {
     case OPENSHELL__V1__POLICY_MERGE_OPERATION__OPERATION_ADD_RULE:
         op->kind = MERGE_ADD_RULE;
         return add_rule_of(m->add_rule, a, op, reterr);

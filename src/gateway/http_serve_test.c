@@ -225,6 +225,7 @@ int main(void)
     (void)uv_run(&other, UV_RUN_DEFAULT);
     tap_ok(uv_loop_close(&other) == 0, "nothing is left of either");
     CLEANUP(fd_close) int open = dial(); // closed with the server
+    tap_ok(open >= 0, "a connection is there when it ends");
     (void)uv_async_send(&t.stop);
     if (pthread_join(t.thread, NULL) != 0)
         return 1;

@@ -187,7 +187,7 @@ enum err_code reflection_answer(const struct rpc_handler *handlers, const R(Serv
     grpc__reflection__v1__server_reflection_response__init(ret);
     ret->valid_host = req->host;
     ret->original_request = (R(ServerReflectionRequest) *)(uintptr_t)req; // packing only reads it
-    switch (req->message_request_case) {
+    switch ((int)req->message_request_case) {
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_BY_FILENAME:
         return by_name(str_of(req->file_by_filename), a, ret, reterr);
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL:

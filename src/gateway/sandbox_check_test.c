@@ -207,7 +207,8 @@ static enum err_code with_policy(const char *protocol, struct err *err)
     Openshell__Sandbox__V1__NetworkPolicyRule rule = OPENSHELL__SANDBOX__V1__NETWORK_POLICY_RULE__INIT;
     Openshell__Sandbox__V1__NetworkEndpoint ep = OPENSHELL__SANDBOX__V1__NETWORK_ENDPOINT__INIT,
                                             *eps[] = {&ep};
-    Openshell__Sandbox__V1__NetworkBinary b = OPENSHELL__SANDBOX__V1__NETWORK_BINARY__INIT, *bs[] = {&b};
+    Openshell__Sandbox__V1__NetworkBinary b, *bs[] = {&b};
+    openshell__sandbox__v1__network_binary__init(&b); // its __INIT names a field that is deprecated
     p.version = 1;
     p.network_policies = list;
     p.n_network_policies = 1;

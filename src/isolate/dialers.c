@@ -263,7 +263,7 @@ enum dials { DIALS_ELSEWHERE, DIALS_ADDRESS, DIALS_UNKNOWN };
 static enum dials address(const struct seccomp_notif *n, struct call *c)
 {
     struct sockaddr_in6 in6 = {};
-    struct sockaddr_in in;
+    struct sockaddr_in in = {};
     size_t size = n->data.args[2] < sizeof(in6) ? (size_t)n->data.args[2] : sizeof(in6);
     const struct iovec to = {&in6, size},
                        from = {(void *)(uintptr_t)n->data.args[1],
@@ -300,7 +300,7 @@ bool identity_is_stream(const struct dial *d)
 // All findings in one message, so that who reads it waits for nothing.
 static _Noreturn void read_them(const struct proc_wanted *wanted, int to)
 {
-    struct exehash_found found[PROC_WANTED_MAX];
+    struct exehash_found found[PROC_WANTED_MAX] = {};
     for (size_t i = 0; i < wanted->n; i++)
         exehash_read(wanted->fds[i], &found[i]);
     (void)!send(to, found, wanted->n * sizeof(found[0]), MSG_NOSIGNAL);

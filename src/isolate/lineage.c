@@ -147,10 +147,11 @@ static void learn(struct kept *k, struct str path, const char hash[static 65])
     ssize_t n = readlinkat(k->dir, "exe", b, sizeof(b));
     if (n <= 0 || !str_eq(path, (struct str){b, (size_t)n}))
         return;
-    k->link = malloc((size_t)n);
-    if (!k->link)
+    char *link = malloc((size_t)n);
+    if (!link)
         return;
-    memcpy(k->link, b, (size_t)n);
+    memcpy(link, b, (size_t)n);
+    k->link = link;
     k->link_n = (size_t)n;
     memcpy(k->hash, hash, 65);
 }

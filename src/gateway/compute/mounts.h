@@ -3,7 +3,7 @@
 #include "base/arena.h"
 #include "base/base.h"
 
-#include "google/protobuf/struct.pb-c.h"
+#include "compute_driver.pb-c.h"
 
 #include <jansson.h>
 

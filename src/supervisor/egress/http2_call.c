@@ -189,10 +189,11 @@ static bool collect(struct pair *p, struct call *k)
     struct flow *f = flow_of(k);
     if (!f || f->in || !request_keep(p->in))
         return false;
-    f->in = calloc(1, sizeof(*f->in));
-    if (!f->in)
+    typeof(f->in) kept = calloc(1, sizeof(*kept));
+    if (!kept)
         return false;
-    *f->in = *p->in;
+    *kept = *p->in;
+    f->in = kept;
     p->in->arena = (struct arena){};
     return true;
 }

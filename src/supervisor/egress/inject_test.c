@@ -308,7 +308,7 @@ static void scanning(void)
     for (size_t cut = 0; cut <= good.n; cut++) {
         CLEANUP(buf_done) struct buf out;
         struct scan s;
-        struct str part;
+        struct str part = {};
         struct err e;
         buf_init(&out, KIB);
         scan_init(&s);

@@ -332,7 +332,7 @@ static void take_frame(struct session *s, struct relay *r, const GATEWAY(RelayFr
     struct ends *ends = r->kind == RELAY_ATTACH ? &s->main.ends : &r->ends;
     if (r->kind == RELAY_ATTACH && r->read_only)
         return;
-    switch (f->payload_case) {
+    switch ((int)f->payload_case) { // newer fields than ours are passed over
     case GW_CASE(RELAY_FRAME__PAYLOAD_DATA):
         ends_input(ends, (struct str){(const char *)f->data.data, f->data.len});
         break;

@@ -7,7 +7,7 @@ enum {
     BACKOFF_FIRST_MS = 250, // reference: policy 9.3
     BACKOFF_LAST_MS = 2000,
     ANSWER_MS = 10'000,
-    BATCH_LINES = 50, // reference: policy 9.4
+    BATCH_LINES = 50,       // reference: policy 9.4
     BATCH_MS = 20,          // ours: who asks for the log after a refusal finds it there
     BATCH_BYTES = 48 * KIB, // that fit beside others into half a queue
     REPORT_ARENA = 64 * KIB,

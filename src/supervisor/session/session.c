@@ -365,7 +365,7 @@ static void take_accepted(struct session *s, const GATEWAY(SessionAccepted) * m)
 // False: the session is over.
 static bool take_message(struct session *s, const GATEWAY(GatewayMessage) * m)
 {
-    switch (m->payload_case) {
+    switch ((int)m->payload_case) { // newer fields than ours are passed over
     case GW_CASE(GATEWAY_MESSAGE__PAYLOAD_SESSION_ACCEPTED):
         take_accepted(s, m->session_accepted);
         return true;
