@@ -263,21 +263,20 @@ enum dials { DIALS_ELSEWHERE, DIALS_ADDRESS, DIALS_UNKNOWN };
 static enum dials address(const struct seccomp_notif *n, struct call *c)
 {
     struct sockaddr_in6 in6 = {};
-    struct sockaddr_in in = {};
+    const unsigned char *raw = (const unsigned char *)&in6; // a sockaddr_in has its port at the same place
     size_t size = n->data.args[2] < sizeof(in6) ? (size_t)n->data.args[2] : sizeof(in6);
     const struct iovec to = {&in6, size},
                        from = {(void *)(uintptr_t)n->data.args[1],
                                size}; // NOLINT(performance-no-int-to-ptr): another process's
-    if (process_vm_readv((pid_t)n->pid, &to, 1, &from, 1, 0) < (ssize_t)sizeof(in.sin_family))
+    if (process_vm_readv((pid_t)n->pid, &to, 1, &from, 1, 0) < (ssize_t)sizeof(in6.sin6_family))
         return DIALS_UNKNOWN;
-    memcpy(&in, &in6, sizeof(in));
     const bool mapped = in6.sin6_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr);
-    if (in.sin_family != AF_INET && in.sin_family != AF_INET6)
+    if (in6.sin6_family != AF_INET && in6.sin6_family != AF_INET6)
         return DIALS_ELSEWHERE;
-    c->port = ntohs(in.sin_port); // at the same place in both
-    c->ip = (struct ip){.family = mapped || in.sin_family == AF_INET ? 4 : 6};
-    if (in.sin_family == AF_INET)
-        memcpy(c->ip.b, &in.sin_addr, 4);
+    c->port = ntohs(in6.sin6_port);
+    c->ip = (struct ip){.family = mapped || in6.sin6_family == AF_INET ? 4 : 6};
+    if (in6.sin6_family == AF_INET)
+        memcpy(c->ip.b, raw + offsetof(struct sockaddr_in, sin_addr), 4);
     else if (mapped)
         memcpy(c->ip.b, in6.sin6_addr.s6_addr + 12, 4);
     else
