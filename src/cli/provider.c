@@ -48,7 +48,7 @@ static int get_run(struct cli *cli, const struct args *a)
     int status = gateway_open(cli, a, &g);
     if (status == 0)
         status = provider_fetch(cli, &g, a->words[0], &p);
-    if (status != 0)
+    if (status != 0 || !p)
         return status;
     (void)snprintf(version, sizeof(version), "%llu", (unsigned long long)p->metadata->resource_version);
     show_heading(cli, "Provider:");

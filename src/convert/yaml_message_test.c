@@ -90,6 +90,7 @@ static void test_all(void)
     if (!tap_ok(r == ERR_OK, "a document with each kind of field"))
         return tap_note("%s", e.msg);
     const Openshell__V1__ProviderProfile *p = (const Openshell__V1__ProviderProfile *)(const void *)m;
+    assert(p);
     const Openshell__Sandbox__V1__NetworkEndpoint *ep = p->endpoints[0];
     tap_ok(p->category ==
                    OPENSHELL__V1__PROVIDER_PROFILE_CATEGORY__PROVIDER_PROFILE_CATEGORY_SOURCE_CONTROL &&

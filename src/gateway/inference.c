@@ -72,11 +72,12 @@ static enum err_code key_of(const struct services *s, const provider *p, const s
     const char *best = NULL;
     struct secret secret = {};
     struct str kept = {};
+    const char *want = k->key;
     *ret = "";
-    if (!k->key)
+    if (!want)
         return ERR_OK;
-    if (provider_handle_of(p, str_of(k->key)))
-        best = k->key;
+    if (provider_handle_of(p, str_of(want)))
+        best = want;
     for (size_t i = 0; !best && k->any_key && i < p->n_credential_handles; i++) {
         best = p->credential_handles[i]->key;
         for (size_t j = 0; j < p->n_credential_handles; j++)
@@ -84,7 +85,7 @@ static enum err_code key_of(const struct services *s, const provider *p, const s
                 best = p->credential_handles[j]->key;
     }
     if (!best)
-        return err_set(reterr, ERR_PRECONDITION, "provider '%s' has no %s", p->metadata->name, k->key);
+        return err_set(reterr, ERR_PRECONDITION, "provider '%s' has no %s", p->metadata->name, want);
     int64_t expires = provider_expiry_of(p, str_of(best));
     if (expires > 0 && expires <= clock_realtime_ms())
         return err_set(reterr, ERR_PRECONDITION, "credential %s of provider '%s' has expired", best,
@@ -506,7 +507,7 @@ void inference_on_connected(const struct services *s, struct str id,
     struct err e = {};
     arena_init(&a, 16 * MIB);
     if (record_by_id(s->store, id, &a, &sandbox, &e) == ERR_OK &&
-        inference_bundle(s, str_of(sandbox->metadata->workspace), &a, &b, &e) == ERR_OK &&
+        inference_bundle(s, str_of(sandbox->metadata->workspace), &a, &b, &e) == ERR_OK && b &&
         strcmp(b->revision, hello->inference_revision) != 0)
         push_one(s, sandbox, &a);
 }

@@ -178,7 +178,7 @@ static void test_probe(void)
           "a failing backend ends it");
     check(!strstr(h.err.msg, "sk-REAL"), "no error has the key");
     backend_says(HTTP("200 OK", "{}"), HTTP("200 OK", "{}"));
-    check((r = set("anth", INFERENCE_SYSTEM, false)) && strstr(backend.asked[0], "POST /v1/messages ") &&
+    check(set("anth", INFERENCE_SYSTEM, false) && strstr(backend.asked[0], "POST /v1/messages ") &&
               strstr(backend.asked[0], "x-api-key: sk-REAL\r\n") &&
               strstr(backend.asked[0], "anthropic-version: 2023-06-01\r\n"),
           "the other shape of request has its own header");

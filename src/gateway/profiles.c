@@ -169,7 +169,7 @@ enum err_code profile_list(const struct profiles *p, struct store *st, struct st
         }
     for (size_t i = 0; i < p->n; i++)
         v[all++] = p->v[i];
-    qsort(v, all, sizeof(*v), by_id);
+    qsort(v, all, sizeof(v[0]), by_id); // NOLINT(bugprone-sizeof-expression): pointers are what is sorted
     *ret = v;
     *ret_n = all;
     return ERR_OK;

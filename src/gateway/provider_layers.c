@@ -123,8 +123,8 @@ enum err_code provider_layers(const struct services *s, const Openshell__V1__San
     if (!out || !list)
         return arena_limit(a, "a policy", reterr);
     *out = **policy;
-    if (out->n_network_policies > 0)
-        memcpy(list, out->network_policies, out->n_network_policies * sizeof(*list));
+    for (size_t i = 0; i < out->n_network_policies; i++)
+        list[i] = out->network_policies[i];
     out->network_policies = list;
     for (size_t i = 0; i < n; i++) {
         provider *p = NULL;

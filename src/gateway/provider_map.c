@@ -17,10 +17,10 @@ static char *text(const char *s)
 #define DROP(list, n, k)                                                                                     \
     do {                                                                                                     \
         size_t i_ = FIND(list, n, k);                                                                        \
-        if (i_ < (n)) {                                                                                      \
-            memmove(&(list)[i_], &(list)[i_ + 1], ((n)-i_ - 1) * sizeof(*(list)));                           \
-            (n)--;                                                                                           \
-        }                                                                                                    \
+        bool there_ = i_ < (n);                                                                              \
+        for (; i_ + 1 < (n); i_++)                                                                           \
+            (list)[i_] = (list)[i_ + 1];                                                                     \
+        (n) -= there_;                                                                                       \
     } while (0)
 
 // An entry for `k`: the one that is there, or a new one at the end of a copy of the list. NULL: no room.
@@ -32,8 +32,8 @@ static char *text(const char *s)
             type **v_ = arena_newn((a), type *, (n) + 1);                                                    \
             e_ = arena_new((a), type);                                                                       \
             if (v_ && e_) {                                                                                  \
-                if ((n) > 0)                                                                                 \
-                    memcpy(v_, (list), (n) * sizeof(*v_));                                                   \
+                for (size_t c_ = 0; c_ < (n); c_++)                                                          \
+                    v_[c_] = (list)[c_];                                                                     \
                 init(e_);                                                                                    \
                 e_->key = text(k);                                                                           \
                 v_[(n)++] = e_;                                                                              \

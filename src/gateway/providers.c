@@ -41,6 +41,7 @@ static enum err_code unpack(const struct store_object *row, struct arena *a, pro
         return err_set(reterr, ERR_INTERNAL, "the record of provider '%.*s' is damaged", STR_FMT(row->name));
     if (r != ERR_OK)
         return r;
+    assert(p && p->metadata);
     p->metadata->resource_version = row->version;
     *ret = p;
     return ERR_OK;
@@ -416,6 +417,7 @@ enum err_code method_list_providers(struct rpc_request *q, const ProtobufCMessag
     if (r == ERR_OK && !out->providers)
         r = arena_limit(a, "an answer", reterr);
     for (size_t i = 0; r == ERR_OK && i < n; i++) {
+        assert(out->providers);
         r = unpack(&rows[i], a, &out->providers[i], reterr);
         if (r == ERR_OK)
             r = provider_redact(out->providers[i], a, reterr);

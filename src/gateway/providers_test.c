@@ -220,9 +220,11 @@ static void test_attached(void)
     check(harness_call(&h, RPC_OPEN_SHELL_UPDATE_PROVIDER, &u.base) && (e = environment("sb-1", true)) &&
               e->n_environment == 1,
           "what has expired is not given");
-    check(attach("one", "claude", false) == 1 && attach("one", "claude", false) == 0, "detached, once");
+    check(attach("one", "claude", false) == 1, "detached");
+    check(attach("one", "claude", false) == 0, "once");
     check((e = environment("sb-1", true)) && e->n_environment == 0, "and given no more");
-    check(delete_provider("claude") == 1 && delete_provider("claude") == 0, "then it can be deleted");
+    check(delete_provider("claude") == 1, "then it can be deleted");
+    check(delete_provider("claude") == 0, "once");
 }
 
 static void test_profiles(void)

@@ -219,7 +219,7 @@ static uint64_t take_push(struct peer *p, size_t *ret_size)
 
 static void test_push(struct harness *h)
 {
-    struct peer p;
+    struct peer p = {};
     size_t size = 0;
     struct pusher none = {.h = h, .id = "s-2", .ms = 5000};
     push_start(&none);
@@ -264,7 +264,7 @@ static void test_large(struct harness *h)
     enum { PUSHES = 6 };
     static char big[BIG + 1];
     struct pusher all[PUSHES];
-    struct peer p;
+    struct peer p = {};
     memset(big, 'x', BIG);
     bool ok = greet(h, &p, "s-1", "i");
     for (size_t i = 0; i < PUSHES; i++) {
@@ -292,7 +292,7 @@ static void test_large(struct harness *h)
 static void test_notes(struct harness *h)
 {
     char text[1024];
-    struct peer a, b;
+    struct peer a = {}, b = {};
     (void)noted(2 * 2, text); // of the tests before
     bool ok = greet(h, &a, "s-1", "one");
     ok = ok && greet(h, &b, "s-1", "two");
@@ -319,7 +319,7 @@ static void test_notes(struct harness *h)
 
 static void test_drop(struct harness *h)
 {
-    struct peer p;
+    struct peer p = {};
     struct err err = {};
     char text[1024];
     CLEANUP(arena_done) struct arena a;

@@ -14,6 +14,7 @@ enum { MANY = 200, FEW = 24 };
 static enum err_code of(struct lineage *l, pid_t pid, struct arena *a, struct identity *id, struct err *e)
 {
     CLEANUP(proc_wanted_done) struct proc_wanted wanted = {};
+    assert(l);
     enum err_code r = lineage_of(l, (uint32_t)pid, a, &wanted, id, e);
     for (size_t i = 0; r == ERR_OK && i < wanted.n; i++)
         if (wanted.fds[i] < 0)

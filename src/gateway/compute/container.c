@@ -157,7 +157,7 @@ static void set_limits(const Openshell__Compute__V1__DriverResourceRequirements 
 {
     uint64_t n;
     if (r && quantity_cpu_milli(str_of(r->cpu_limit), &n))
-        (void)json_object_set_new(host, "NanoCpus", json_integer((json_int_t)(n * NANO_PER_MILLI)));
+        (void)json_object_set_new(host, "NanoCpus", json_integer((json_int_t)n * NANO_PER_MILLI));
     if (r && quantity_bytes(str_of(r->memory_limit), &n))
         (void)json_object_set_new(host, "Memory", json_integer((json_int_t)n));
     if (pids > 0)
