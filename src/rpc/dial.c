@@ -272,6 +272,7 @@ static enum err_code start_tls(struct rpc_client *c, struct tls_side *side, cons
                                const struct rpc_dial_opts *opts, const struct rpc_wait *wait,
                                struct err *reterr)
 {
+    assert(c && side);
     struct str host = opts->server_name.n > 0 ? opts->server_name : str_of(ep->host);
     enum err_code code = tls_pipe_new(side, host, &c->tls, reterr);
     if (code == ERR_OK)

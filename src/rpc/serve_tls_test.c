@@ -274,6 +274,7 @@ static void test_reload(void)
         code = ask(before, said, &err);
     new_pki();
     struct tls_side *server = make_side(true, true);
+    assert(server && t.server);
     if (rpc_server_post(t.server, set_side, server, &err) != ERR_OK)
         abort();
     (void)pthread_barrier_wait(&t.ready);
