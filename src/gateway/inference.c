@@ -508,6 +508,7 @@ void inference_on_connected(const struct services *s, struct str id,
     arena_init(&a, 16 * MIB);
     if (record_by_id(s->store, id, &a, &sandbox, &e) == ERR_OK &&
         inference_bundle(s, str_of(sandbox->metadata->workspace), &a, &b, &e) == ERR_OK && b &&
+        (b->n_routes > 0 || hello->inference_revision[0]) && // one that has none needs not hear of none
         strcmp(b->revision, hello->inference_revision) != 0)
         push_one(s, sandbox, &a);
 }
