@@ -220,6 +220,11 @@ static void test_attached(void)
     check(harness_call(&h, RPC_OPEN_SHELL_UPDATE_PROVIDER, &u.base) && (e = environment("sb-1", true)) &&
               e->n_environment == 1,
           "what has expired is not given");
+}
+
+static void test_detached(void)
+{
+    const V1(GetSandboxProviderEnvironmentResponse) *e = NULL;
     check(attach("one", "claude", false) == 1, "detached");
     check(attach("one", "claude", false) == 0, "once");
     check((e = environment("sb-1", true)) && e->n_environment == 0, "and given no more");
@@ -253,6 +258,7 @@ int main(void)
     test_records();
     test_update();
     test_attached();
+    test_detached();
     test_profiles();
     harness_stop(&h);
     place_done(&h.place);
