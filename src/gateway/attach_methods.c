@@ -169,7 +169,7 @@ static enum err_code apply(struct rpc_request *q, struct target *t, struct edit 
         return r;
     if (s->watch)
         watch_changed(s->watch, id);
-    provider_push(s, t->sandbox, a);
+    provider_push(s, id);
     if (s->config && config_push(s, id, deadline_in_ms(CONFIG_PUSH_MS), a, &unheard) != ERR_OK &&
         unheard.code != ERR_UNAVAILABLE) // one that is not connected asks when it connects
         log_warning(s->log, "provider.policy", LOG_WORD("sandbox", id), LOG_REASON(&unheard));

@@ -12,7 +12,7 @@
 
 #include "openshell.pb-c.h"
 
-struct config; // who is pushing to whom: one push at a time for each sandbox
+struct config; // who is pushing to whom: config_push.h
 
 // The way to supervisors: sessions_has() and sessions_push(), or a test's own. NULL: there is none.
 struct config_ops {
@@ -39,7 +39,7 @@ enum err_code config_of(const struct services *s, const Openshell__V1__Sandbox *
 enum err_code config_push(const struct services *s, struct str sandbox_id, int64_t deadline_ns,
                           struct arena *a, struct err *reterr) NONNULL;
 // All that are connected; those that do not answer are logged and passed over.
-void config_push_all(const struct services *s, struct arena *a) NONNULL;
+void config_push_all(const struct services *s) NONNULL;
 
 // The supervisor of that sandbox has connected: takes note of the revision that it says is in force, and
 // pushes where that is not what should be.

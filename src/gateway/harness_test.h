@@ -39,6 +39,10 @@ struct harness {
     bool pushing, overlapped; // two at once, which is only right for two sandboxes
     uint32_t in_force;        // the version that was pushed last
     uint64_t config_revision;
+    unsigned environments, bundles; // pushed
+    size_t values;                  // in the environment that was pushed last
+    uint64_t env_revision;
+    char route_key[64]; // of the first route pushed last
 };
 
 static inline bool harness_has(void *ctx, struct str sandbox_id)
@@ -66,7 +70,17 @@ static inline enum err_code harness_push(void *ctx, struct str sandbox_id, V1(Co
     h->pushing = false;
     *ret = (struct push_result){.connections_cut = 3};
     (void)snprintf(ret->error, sizeof(ret->error), "%s", h->refusal);
-    if (!ret->error[0]) {
+    if (!ret->error[0] && push->provider_environment) {
+        h->environments++;
+        h->values = push->provider_environment->n_environment;
+        h->env_revision = push->provider_environment->provider_env_revision;
+    }
+    if (!ret->error[0] && push->inference) {
+        h->bundles++;
+        (void)snprintf(h->route_key, sizeof(h->route_key), "%s",
+                       push->inference->n_routes > 0 ? push->inference->routes[0]->api_key : "");
+    }
+    if (!ret->error[0] && push->config) {
         h->in_force = push->config->version;
         h->config_revision = push->config->config_revision;
     }

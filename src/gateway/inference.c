@@ -4,16 +4,16 @@
 
 #include "base/clock.h"
 #include "gateway/caller.h"
+#include "gateway/config_push.h"
 #include "gateway/ids.h"
 #include "gateway/inference_probe.h"
 #include "gateway/provider_map.h"
 #include "gateway/records.h"
-#include "gateway/sessions.h"
 #include "gateway/workspace.h"
 
 #define KIND "inference_route"
 
-enum { PUSH_MS = 5000, MODEL_MAX = 256, TIMEOUT_MAX_S = 86'400 };
+enum { MODEL_MAX = 256, TIMEOUT_MAX_S = 86'400 };
 
 typedef Openshell__Inference__V1__InferenceRoute stored_route;
 
@@ -462,46 +462,27 @@ enum err_code inference_bundle(const struct services *s, struct str workspace, s
     return r;
 }
 
-static void push_one(const struct services *s, const Openshell__V1__Sandbox *sandbox, struct arena *a)
+static enum err_code push_bundle(const struct services *s, struct str id, int64_t deadline_ns, void *ctx,
+                                 struct arena *a, struct err *reterr)
 {
+    (void)ctx;
     Openshell__V1__ConfigPush push = OPENSHELL__V1__CONFIG_PUSH__INIT;
-    struct push_result result = {};
-    struct err e = {};
-    struct str id = str_of(sandbox->metadata->id);
-    if (!s->sessions || !sessions_has(s->sessions, id))
-        return;
-    enum err_code r = inference_bundle(s, str_of(sandbox->metadata->workspace), a, &push.inference, &e);
+    Openshell__V1__Sandbox *sandbox = NULL;
+    enum err_code r = record_by_id(s->store, id, a, &sandbox, reterr);
     if (r == ERR_OK)
-        r = sessions_push(s->sessions, id, &push, deadline_in_ms(PUSH_MS), &result, &e);
-    if (r == ERR_OK && result.error[0])
-        r = err_set(&e, ERR_PRECONDITION, "%s", result.error);
-    if (r != ERR_OK)
-        log_warning(s->log, "inference.push", LOG_WORD("sandbox", id), LOG_REASON(&e));
+        r = inference_bundle(s, str_of(sandbox->metadata->workspace), a, &push.inference, reterr);
+    return r == ERR_OK ? config_deliver(s, id, &push, deadline_ns, reterr) : r;
 }
 
 void inference_push(const struct services *s, struct str workspace)
 {
-    bool more = true;
-    for (uint64_t offset = 0; more; offset += STORE_PAGE_MAX) {
-        CLEANUP(arena_done) struct arena a;
-        const struct store_query q = {.workspace = workspace, .limit = STORE_PAGE_MAX, .offset = offset};
-        Openshell__V1__Sandbox **v = NULL;
-        size_t n = 0;
-        struct err e = {};
-        arena_init(&a, 256 * MIB);
-        if (record_list(s->store, &q, &a, &v, &n, &more, &e) != ERR_OK) {
-            log_error(s->log, "inference.push", LOG_REASON(&e));
-            return;
-        }
-        for (size_t i = 0; i < n; i++)
-            push_one(s, v[i], &a);
-    }
+    config_push_to(s, workspace, push_bundle, NULL);
 }
 
 void inference_on_connected(const struct services *s, struct str id,
                             const Openshell__V1__SupervisorHello *hello)
 {
-    CLEANUP(arena_done) struct arena a;
+    CLEANUP(arena_wipe) struct arena a;
     Openshell__V1__Sandbox *sandbox = NULL;
     Openshell__Inference__V1__GetInferenceBundleResponse *b = NULL;
     struct err e = {};
@@ -509,8 +490,9 @@ void inference_on_connected(const struct services *s, struct str id,
     if (record_by_id(s->store, id, &a, &sandbox, &e) == ERR_OK &&
         inference_bundle(s, str_of(sandbox->metadata->workspace), &a, &b, &e) == ERR_OK && b &&
         (b->n_routes > 0 || hello->inference_revision[0]) && // one that has none needs not hear of none
-        strcmp(b->revision, hello->inference_revision) != 0)
-        push_one(s, sandbox, &a);
+        strcmp(b->revision, hello->inference_revision) != 0 &&
+        config_in_turn(s, id, deadline_in_ms(CONFIG_PUSH_MS), push_bundle, NULL, &a, &e) != ERR_OK)
+        log_warning(s->log, "inference.push", LOG_WORD("sandbox", id), LOG_REASON(&e));
 }
 
 enum err_code method_get_inference_bundle(struct rpc_request *rq, const ProtobufCMessage *in,

@@ -225,6 +225,30 @@ static void test_routes(void)
     check(b && b->n_routes == 1 && strcmp(b->revision, revision) != 0, "which is another revision");
 }
 
+// A route has its key from a provider: whoever changes that changes the route.
+static void test_pushed(void)
+{
+    V1(UpdateProviderRequest) q = OPENSHELL__V1__UPDATE_PROVIDER_REQUEST__INIT;
+    provider p = OPENSHELL__DATAMODEL__V1__PROVIDER__INIT;
+    Openshell__Datamodel__V1__ObjectMeta m = OPENSHELL__DATAMODEL__V1__OBJECT_META__INIT;
+    Openshell__Datamodel__V1__Provider__CredentialsEntry
+        c = OPENSHELL__DATAMODEL__V1__PROVIDER__CREDENTIALS_ENTRY__INIT,
+        *cs[] = {&c};
+    unsigned before = h.bundles;
+    check(set("open", "", true) && h.bundles == before + 1 && strcmp(h.route_key, "sk-REAL") == 0,
+          "a route is pushed before the call returns");
+    m.name = text("open");
+    c.key = text("OPENAI_API_KEY");
+    c.value = text("sk-NEXT");
+    p.metadata = &m;
+    p.credentials = cs;
+    p.n_credentials = 1;
+    q.provider = &p;
+    check(harness_call(&h, RPC_OPEN_SHELL_UPDATE_PROVIDER, &q.base) && h.bundles == before + 2 &&
+              strcmp(h.route_key, "sk-NEXT") == 0,
+          "and again with its provider's new key");
+}
+
 int main(void)
 {
     harness_start(&h, place_new("/tmp"));
@@ -236,6 +260,7 @@ int main(void)
     provide("vertex", "google-vertex-ai", "VERTEX_AI_TOKEN", "");
     test_probe();
     test_routes();
+    test_pushed();
     backend_stop();
     harness_stop(&h);
     place_done(&h.place);

@@ -6,11 +6,11 @@
 
 #include "base/clock.h"
 #include "gateway/caller.h"
+#include "gateway/config_push.h"
 #include "gateway/provider_map.h"
 #include "gateway/records.h"
-#include "gateway/sessions.h"
 
-enum { PUSH_MS = 5000, ENTRIES_MAX = PROVIDERS_OF_SANDBOX_MAX * (PROVIDER_CREDENTIALS_MAX + 12) };
+enum { ENTRIES_MAX = PROVIDERS_OF_SANDBOX_MAX * (PROVIDER_CREDENTIALS_MAX + 12) };
 
 typedef Openshell__V1__GetSandboxProviderEnvironmentResponse environment;
 typedef Openshell__V1__GetSandboxProviderEnvironmentResponse__EnvironmentEntry env_entry;
@@ -175,6 +175,8 @@ static enum err_code add_provider(struct maker *m, const Openshell__V1__Sandbox 
     struct err none = {};
     struct str w = str_of(sandbox->metadata->workspace);
     enum err_code r = provider_by_name(m->services->store, w, str_of(name), m->a, &p, reterr);
+    if (r == ERR_NOT_FOUND)
+        return ERR_OK; // what it gave is taken away with it
     if (r != ERR_OK)
         return err_wrap(reterr, r, "provider '%s'", name);
     r = profile_find(m->services->profiles, m->services->store, w, str_of(p->type), m->a, &profile, &none);
@@ -268,21 +270,33 @@ enum err_code provider_environment(const struct services *s, const Openshell__V1
 
 // ---- pushing
 
-void provider_push(const struct services *s, const Openshell__V1__Sandbox *sandbox, struct arena *a)
+// `ctx`: the provider that changed; NULL: whichever.
+static enum err_code push_environment(const struct services *s, struct str id, int64_t deadline_ns, void *ctx,
+                                      struct arena *a, struct err *reterr)
 {
     Openshell__V1__ConfigPush push = OPENSHELL__V1__CONFIG_PUSH__INIT;
-    struct push_result result = {};
+    Openshell__V1__Sandbox *sandbox = NULL;
+    const struct str *name = ctx;
+    enum err_code r = record_by_id(s->store, id, a, &sandbox, reterr);
+    if (r != ERR_OK || (name && !provider_is_used(sandbox, *name)))
+        return r;
+    r = provider_environment(s, sandbox, true, a, &push.provider_environment, reterr);
+    return r == ERR_OK ? config_deliver(s, id, &push, deadline_ns, reterr) : r;
+}
+
+void provider_push(const struct services *s, struct str id)
+{
+    CLEANUP(arena_wipe) struct arena a;
     struct err e = {};
-    struct str id = str_of(sandbox->metadata->id);
-    if (!s->sessions || !sessions_has(s->sessions, id))
-        return;
-    enum err_code r = provider_environment(s, sandbox, true, a, &push.provider_environment, &e);
-    if (r == ERR_OK)
-        r = sessions_push(s->sessions, id, &push, deadline_in_ms(PUSH_MS), &result, &e);
-    if (r == ERR_OK && result.error[0])
-        r = err_set(&e, ERR_PRECONDITION, "%s", result.error);
-    if (r != ERR_OK)
+    arena_init(&a, 16 * MIB);
+    if (config_in_turn(s, id, deadline_in_ms(CONFIG_PUSH_MS), push_environment, NULL, &a, &e) != ERR_OK &&
+        e.code != ERR_UNAVAILABLE)
         log_warning(s->log, "provider.push", LOG_WORD("sandbox", id), LOG_REASON(&e));
+}
+
+void provider_push_users(const struct services *s, struct str workspace, struct str name)
+{
+    config_push_to(s, workspace, push_environment, &name);
 }
 
 void provider_on_connected(const struct services *s, struct str id,
@@ -300,7 +314,7 @@ void provider_on_connected(const struct services *s, struct str id,
     if (none && hello->provider_env_revision == 0)
         return; // it never had any, and has none
     if (revision != hello->provider_env_revision)
-        provider_push(s, sandbox, &a);
+        provider_push(s, id);
 }
 
 enum err_code method_get_sandbox_provider_environment(struct rpc_request *q, const ProtobufCMessage *in,

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "gateway/ids.h"
+#include "gateway/inference.h"
 #include "gateway/provider_map.h"
 #include "gateway/records.h"
 #include "gateway/workspace.h"
@@ -138,7 +139,7 @@ enum err_code provider_redact(provider *p, struct arena *a, struct err *reterr)
     return ERR_OK;
 }
 
-static bool uses(const Openshell__V1__Sandbox *sandbox, struct str name)
+bool provider_is_used(const Openshell__V1__Sandbox *sandbox, struct str name)
 {
     for (size_t i = 0; sandbox->spec && i < sandbox->spec->n_providers; i++)
         if (str_eq(str_of(sandbox->spec->providers[i]), name))
@@ -146,10 +147,8 @@ static bool uses(const Openshell__V1__Sandbox *sandbox, struct str name)
     return false;
 }
 
-// Calls `each` for every sandbox of the workspace that uses it, in an arena of its own for each page.
-static enum err_code each_user(struct store *st, struct str workspace, struct str name,
-                               void (*each)(void *ctx, const Openshell__V1__Sandbox *sandbox), void *ctx,
-                               struct err *reterr)
+enum err_code provider_users(struct store *st, struct str workspace, struct str name, struct buf *out,
+                             struct err *reterr)
 {
     bool more = true;
     for (uint64_t offset = 0; more; offset += STORE_PAGE_MAX) {
@@ -162,39 +161,12 @@ static enum err_code each_user(struct store *st, struct str workspace, struct st
         if (r != ERR_OK)
             return r;
         for (size_t i = 0; i < n; i++)
-            if (uses(v[i], name))
-                each(ctx, v[i]);
+            if (provider_is_used(v[i], name)) {
+                buf_add(out, out->n > 0 ? STR(", ") : STR(""));
+                buf_add(out, str_of(v[i]->metadata->name));
+            }
     }
     return ERR_OK;
-}
-
-static void add_name(void *ctx, const Openshell__V1__Sandbox *sandbox)
-{
-    struct buf *out = ctx;
-    buf_add(out, out->n > 0 ? STR(", ") : STR(""));
-    buf_add(out, str_of(sandbox->metadata->name));
-}
-
-enum err_code provider_users(struct store *st, struct str workspace, struct str name, struct arena *a,
-                             struct buf *out, struct err *reterr)
-{
-    (void)a;
-    return each_user(st, workspace, name, add_name, out, reterr);
-}
-
-static void push_one(void *ctx, const Openshell__V1__Sandbox *sandbox)
-{
-    CLEANUP(arena_done) struct arena a;
-    arena_init(&a, 16 * MIB);
-    provider_push(ctx, sandbox, &a);
-}
-
-void provider_push_users(const struct services *s, struct str workspace, struct str name, struct arena *a)
-{
-    (void)a;
-    struct err e = {};
-    if (each_user(s->store, workspace, name, push_one, (void *)(uintptr_t)s, &e) != ERR_OK)
-        log_error(s->log, "provider.push", LOG_REASON(&e));
 }
 
 // ---- checks
@@ -532,7 +504,8 @@ enum err_code method_update_provider(struct rpc_request *q, const ProtobufCMessa
         r = apply(q, s, &c, &p->metadata->resource_version, reterr);
     if (r != ERR_OK)
         return r;
-    provider_push_users(s, w, str_of(p->metadata->name), a);
+    provider_push_users(s, w, str_of(p->metadata->name));
+    inference_push(s, w); // a route may have its key from it
     return answer(p, a, ret, reterr);
 }
 
@@ -562,7 +535,7 @@ enum err_code method_delete_provider(struct rpc_request *q, const ProtobufCMessa
     if (r == ERR_NOT_FOUND && w.n > 0)
         return ERR_OK; // deleted stays false
     if (r == ERR_OK)
-        r = provider_users(s->store, w, str_of(req->name), a, &users, reterr);
+        r = provider_users(s->store, w, str_of(req->name), &users, reterr);
     if (r == ERR_OK && users.n > 0)
         r = err_set(reterr, ERR_PRECONDITION, "provider '%.*s' is attached to sandbox(es): %.*s",
                     STR_FMT(str_of(req->name)), STR_FMT(buf_str(&users)));

@@ -27,8 +27,9 @@ enum err_code provider_by_name(struct store *st, struct str workspace, struct st
 enum err_code provider_redact(provider *p, struct arena *a, struct err *reterr) NONNULL;
 
 // The names of sandboxes that it is attached to, "a, b"; empty where none is.
-enum err_code provider_users(struct store *st, struct str workspace, struct str name, struct arena *a,
-                             struct buf *out, struct err *reterr) NONNULL;
+enum err_code provider_users(struct store *st, struct str workspace, struct str name, struct buf *out,
+                             struct err *reterr) NONNULL;
+[[nodiscard]] bool provider_is_used(const Openshell__V1__Sandbox *sandbox, struct str name) NONNULL;
 
 // The value of a credential. ERR_NOT_FOUND: the provider has no such key.
 enum err_code provider_value(struct secrets *secrets, const provider *p, struct str key, struct secret *ret,
@@ -45,10 +46,9 @@ enum err_code provider_env_revision(const struct services *s, const Openshell__V
 
 // Sends a connected supervisor what it has now, and waits until that is in force. A sandbox that is not
 // connected asks when it connects.
-void provider_push(const struct services *s, const Openshell__V1__Sandbox *sandbox, struct arena *a) NONNULL;
+void provider_push(const struct services *s, struct str sandbox_id) NONNULL;
 // The same to every sandbox that uses the provider.
-void provider_push_users(const struct services *s, struct str workspace, struct str name,
-                         struct arena *a) NONNULL;
+void provider_push_users(const struct services *s, struct str workspace, struct str name) NONNULL;
 void provider_on_connected(const struct services *s, struct str sandbox_id,
                            const Openshell__V1__SupervisorHello *hello) NONNULL;
 

@@ -232,6 +232,36 @@ static void test_detached(void)
     check(delete_provider("claude") == 0, "once");
 }
 
+// What a connected supervisor is sent, and that it is not asked for more than was meant.
+static void test_pushed(void)
+{
+    static const char *const next[] = {"ANTHROPIC_API_KEY", "sk-ant-NEXT", NULL};
+    harness_sandbox(&h, "sb-3", "three", NULL);
+    harness_must(create(make("pushed", "claude-code", one)) ? ERR_OK : ERR_INTERNAL, &h.err);
+    unsigned before = h.environments;
+    check(attach("three", "pushed", true) == 1 && h.environments == before + 1 && h.values == 1,
+          "what is attached is pushed before the call returns");
+    uint64_t revision = h.env_revision;
+    check(update(make("pushed", "", next)) && h.environments > before + 1 && h.env_revision != revision,
+          "so is a changed value, as another revision");
+    before = h.environments;
+    check(update(make("hub", "", (const char *const[]){"GITHUB_TOKEN", "ghp_z", NULL})) &&
+              h.environments == before + 1,
+          "one that others use is pushed to those alone");
+    check(attach("three", "pushed", false) == 1 && h.values == 0, "what is detached is taken away");
+    before = h.environments;
+    h.connected = false;
+    check(attach("three", "pushed", true) == 1 && h.environments == before,
+          "a sandbox that is not connected is no failure: it asks when it is");
+    h.connected = true;
+    V1(SupervisorHello) hello = OPENSHELL__V1__SUPERVISOR_HELLO__INIT;
+    provider_on_connected(&h.services, STR("sb-3"), &hello);
+    check(h.environments == before + 1 && h.values == 1, "and gets what it has not heard of");
+    hello.provider_env_revision = h.env_revision;
+    provider_on_connected(&h.services, STR("sb-3"), &hello);
+    check(h.environments == before + 1, "but nothing that it has");
+}
+
 static void test_profiles(void)
 {
     V1(ListProviderProfilesRequest) q = OPENSHELL__V1__LIST_PROVIDER_PROFILES_REQUEST__INIT;
@@ -259,6 +289,7 @@ int main(void)
     test_update();
     test_attached();
     test_detached();
+    test_pushed();
     test_profiles();
     harness_stop(&h);
     place_done(&h.place);

@@ -140,7 +140,7 @@ static enum err_code update_global(struct update *u)
     if (c == ERR_OK)
         c = is_policy ? update_global_policy(u) : update_setting(u, NULL);
     if (c == ERR_OK)
-        config_push_all(u->s, u->a);
+        config_push_all(u->s);
     return c;
 }
 

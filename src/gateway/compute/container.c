@@ -107,7 +107,7 @@ static const json_t *image_config(const json_t *image)
 
 static void add_env(json_t *list, const char *name, const char *value)
 {
-    (void)json_array_append_new(list, json_sprintf("%s=%s", name, value)); // want of memory: see json_ok()
+    (void)json_array_append_new(list, json_sprintf("%s=%s", name, value));
 }
 
 // For the supervisor. The image's own variables become the agent's, but for those that could steer a program;
