@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "convert/provider_type.h"
+
 enum { FOUND_MAX = 64 };
 
 static const struct known {
@@ -34,25 +36,6 @@ const char *const *discover_variables(const char *type)
         if (strcmp(known[i].type, type) == 0)
             return known[i].variables;
     return NULL;
-}
-
-const char *discover_type(const char *type)
-{
-    static const char *const aliases[][2] = {
-        {"claude", "claude-code"},
-        {"claude_code", "claude-code"},
-        {"vertex", "google-vertex-ai"},
-        {"vertex-ai", "google-vertex-ai"},
-        {"google-vertex", "google-vertex-ai"},
-        {"gcp-vertex", "google-vertex-ai"},
-        {"gcp", "google-cloud"},
-        {"glab", "gitlab"},
-        {"gh", "github"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(aliases); i++)
-        if (strcmp(type, aliases[i][0]) == 0)
-            return aliases[i][1];
-    return type;
 }
 
 static bool is_blank(const char *s)
@@ -112,7 +95,7 @@ const char *discover_agent(const char *command)
         return NULL;
     for (size_t i = 0; i <= word.n; i++)
         name[i] = (char)(word.p[i] >= 'A' && word.p[i] <= 'Z' ? word.p[i] - 'A' + 'a' : word.p[i]);
-    const char *type = discover_type(name);
+    const char *type = provider_type(name);
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
         if (strcmp(known[i].type, type) == 0)
             return known[i].type;

@@ -12,9 +12,6 @@ typedef Openshell__Datamodel__V1__Provider__CredentialsEntry discovered;
 // The variables that a type is searched for; NULL at the end. NULL: the type is not known here.
 [[nodiscard]] const char *const *discover_variables(const char *type) NONNULL;
 
-// "claude" is "claude-code".
-[[nodiscard]] const char *discover_type(const char *type) NONNULL;
-
 // Every one of `variables` that has a value that is not blank, in `a`. By the profile, where there is one:
 // each variable of each credential in its discovery list.
 enum err_code discover_environment(const char *const *variables,

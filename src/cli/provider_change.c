@@ -7,6 +7,7 @@
 #include "cli/provider.h"
 #include "cli/request_maps.h"
 #include "cli/show.h"
+#include "convert/provider_type.h"
 
 typedef Openshell__Datamodel__V1__Provider provider;
 typedef Openshell__Datamodel__V1__Provider__ConfigEntry config_entry;
@@ -102,13 +103,22 @@ static int existing(struct cli *cli, struct gateway *g, const char *type, bool q
     return p->n_credentials > 0 || quiet ? 0 : found_nothing(cli, type, variables, profile);
 }
 
+// A value without an endpoint goes nowhere, which is said here and not left to be found out in a sandbox.
 static int send_create(struct cli *cli, struct gateway *g, provider *p)
 {
     Openshell__V1__CreateProviderRequest req = OPENSHELL__V1__CREATE_PROVIDER_REQUEST__INIT;
+    const Openshell__V1__ProviderProfile *profile = NULL;
     ProtobufCMessage *m = NULL;
     req.provider = p;
     req.workspace = g->workspace;
-    return gateway_call(cli, g, RPC_OPEN_SHELL_CREATE_PROVIDER, &req.base, "create the provider", &m);
+    int status = provider_profile_fetch(cli, g, p->type, &profile);
+    if (status == 0)
+        status = gateway_call(cli, g, RPC_OPEN_SHELL_CREATE_PROVIDER, &req.base, "create the provider", &m);
+    if (status == 0 && (!profile || profile->n_endpoints == 0))
+        show_err(cli, SHOW_HINT,
+                 "Type '%s' has no endpoints: values of %s reach no sandbox, at most a route to a model",
+                 p->type, p->metadata->name);
+    return status;
 }
 
 // ---- create
@@ -147,7 +157,7 @@ static int create_run(struct cli *cli, const struct args *a)
     if (from + given + runtime != 1)
         return report_usage(cli, a, "give one of --from-existing, --credential and --runtime-credentials",
                             "a provider takes its credentials from exactly one source");
-    const char *type = discover_type(args_value(a, &create_opts[CREATE_TYPE]));
+    const char *type = provider_type(args_value(a, &create_opts[CREATE_TYPE]));
     meta.name = gateway_text(args_value(a, &create_opts[CREATE_NAME]));
     p.metadata = &meta;
     p.type = gateway_text(type);
@@ -406,13 +416,13 @@ int providers_resolve(struct cli *cli, struct gateway *g, enum provider_auto how
     for (size_t i = 0; status == 0 && i < given; i++) {
         const char *found = NULL;
         status = find_provider(cli, g, names[i], NULL, &found);
-        if (status == 0 && !found && !discover_variables(discover_type(names[i])))
+        if (status == 0 && !found && !discover_variables(provider_type(names[i])))
             return report(cli, "'openshell provider create' makes one",
                           "there is no provider '%s', and no type of that "
                           "name",
                           names[i]);
         if (status == 0 && !found)
-            status = create_missing(cli, g, how, names[i], discover_type(names[i]), &found);
+            status = create_missing(cli, g, how, names[i], provider_type(names[i]), &found);
         bool twice = false;
         for (size_t k = 0; found && k < kept; k++)
             twice = twice || strcmp(names[k], found) == 0;

@@ -122,19 +122,28 @@ static int settle(struct cli *cli, struct gateway *g, ProtobufCMessage *m, const
     return status;
 }
 
+// Opens the gateway and says which sandbox is meant.
+static int open_named(struct cli *cli, const struct args *a, struct gateway *g, char **name, char **workspace)
+{
+    gateway_init(g);
+    int status = gateway_open(cli, a, g);
+    const char *named = status == 0 ? sandbox_name(cli, a, g) : NULL;
+    if (!named)
+        return status ? status : EXIT_FAILED;
+    *name = gateway_text(named);
+    *workspace = g->workspace;
+    return 0;
+}
+
 static int stop_run(struct cli *cli, const struct args *a)
 {
     CLEANUP(gateway_done) struct gateway g;
-    gateway_init(&g);
     struct err err = {};
     Openshell__V1__StopSandboxRequest req = OPENSHELL__V1__STOP_SANDBOX_REQUEST__INIT;
     ProtobufCMessage *m = NULL;
-    int status = gateway_open(cli, a, &g);
-    const char *name = status == 0 ? sandbox_name(cli, a, &g) : NULL;
-    if (!name)
-        return status ? status : EXIT_FAILED;
-    req.name = gateway_text(name);
-    req.workspace = g.workspace;
+    int status = open_named(cli, a, &g, &req.name, &req.workspace);
+    if (status != 0)
+        return status;
     if (ask_long(&g, RPC_OPEN_SHELL_STOP_SANDBOX, &req.base, &m, &err) != ERR_OK)
         return gateway_report(cli, &g, "stop the sandbox", &err);
     return settle(cli, &g, m, "Stopped", OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_STOPPED);
@@ -156,16 +165,12 @@ const struct command sandbox_stop_command = {
 static int start_run(struct cli *cli, const struct args *a)
 {
     CLEANUP(gateway_done) struct gateway g;
-    gateway_init(&g);
     struct err err = {};
     Openshell__V1__StartSandboxRequest req = OPENSHELL__V1__START_SANDBOX_REQUEST__INIT;
     ProtobufCMessage *m = NULL;
-    int status = gateway_open(cli, a, &g);
-    const char *name = status == 0 ? sandbox_name(cli, a, &g) : NULL;
-    if (!name)
-        return status ? status : EXIT_FAILED;
-    req.name = gateway_text(name);
-    req.workspace = g.workspace;
+    int status = open_named(cli, a, &g, &req.name, &req.workspace);
+    if (status != 0)
+        return status;
     if (ask_long(&g, RPC_OPEN_SHELL_START_SANDBOX, &req.base, &m, &err) != ERR_OK)
         return gateway_report(cli, &g, "start the sandbox", &err);
     return settle(cli, &g, m, "Started", OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY);

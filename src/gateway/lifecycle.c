@@ -545,19 +545,6 @@ static enum err_code stop_entered(struct lifecycle *l, Sandbox *s, struct arena 
     return err_wrap(reterr, r, "stop sandbox failed");
 }
 
-enum err_code lifecycle_stop(struct lifecycle *l, struct str workspace, struct str name, struct arena *a,
-                             Openshell__V1__Sandbox **ret, bool *conflict, struct err *reterr)
-{
-    Sandbox *s = NULL;
-    enum err_code r = enter(l, workspace, name, a, &s, reterr);
-    if (r != ERR_OK)
-        return r;
-    struct str id = id_of(s);
-    r = stop_entered(l, s, a, ret, conflict, reterr);
-    turn_give(l->turns, id);
-    return r;
-}
-
 static enum err_code start_entered(struct lifecycle *l, Sandbox *s, struct arena *a, Sandbox **ret,
                                    bool *conflict, struct err *reterr)
 {
@@ -583,17 +570,32 @@ static enum err_code start_entered(struct lifecycle *l, Sandbox *s, struct arena
     return err_wrap(reterr, r, "start sandbox failed");
 }
 
-enum err_code lifecycle_start(struct lifecycle *l, struct str workspace, struct str name, struct arena *a,
-                              Openshell__V1__Sandbox **ret, bool *conflict, struct err *reterr)
+// Looks the sandbox up and calls `move` with its turn taken.
+static enum err_code entered(struct lifecycle *l, struct str workspace, struct str name,
+                             enum err_code (*move)(struct lifecycle *l, Sandbox *s, struct arena *a,
+                                                   Sandbox **ret, bool *conflict, struct err *reterr),
+                             struct arena *a, Sandbox **ret, bool *conflict, struct err *reterr)
 {
     Sandbox *s = NULL;
     enum err_code r = enter(l, workspace, name, a, &s, reterr);
     if (r != ERR_OK)
         return r;
     struct str id = id_of(s);
-    r = start_entered(l, s, a, ret, conflict, reterr);
+    r = move(l, s, a, ret, conflict, reterr);
     turn_give(l->turns, id);
     return r;
+}
+
+enum err_code lifecycle_stop(struct lifecycle *l, struct str workspace, struct str name, struct arena *a,
+                             Openshell__V1__Sandbox **ret, bool *conflict, struct err *reterr)
+{
+    return entered(l, workspace, name, stop_entered, a, ret, conflict, reterr);
+}
+
+enum err_code lifecycle_start(struct lifecycle *l, struct str workspace, struct str name, struct arena *a,
+                              Openshell__V1__Sandbox **ret, bool *conflict, struct err *reterr)
+{
+    return entered(l, workspace, name, start_entered, a, ret, conflict, reterr);
 }
 
 // ---- what the supervisor says

@@ -25,25 +25,6 @@ static char *text(const char *s)
     return (char *)(uintptr_t)s; // protobuf-c's strings are char *, and packing only reads them
 }
 
-const char *profile_type(const char *type)
-{
-    static const char *const aliases[][2] = {
-        {"claude", "claude-code"},
-        {"claude_code", "claude-code"},
-        {"vertex", "google-vertex-ai"},
-        {"vertex-ai", "google-vertex-ai"},
-        {"google-vertex", "google-vertex-ai"},
-        {"gcp-vertex", "google-vertex-ai"},
-        {"gcp", "google-cloud"},
-        {"glab", "gitlab"},
-        {"gh", "github"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(aliases); i++)
-        if (strcmp(type, aliases[i][0]) == 0)
-            return aliases[i][1];
-    return type;
-}
-
 // ---- what is built in
 
 static enum err_code read_one(struct profiles *p, const struct embedded *file, struct err *reterr)

@@ -18,9 +18,6 @@ struct profiles; // what is built in
 enum err_code profiles_new(struct profiles **ret, struct err *reterr) NONNULL;
 void profiles_free(struct profiles *p); // NULL is fine
 
-// The name that a type has besides: "claude" is "claude-code". A type that has none is itself.
-[[nodiscard]] const char *profile_type(const char *type) NONNULL;
-
 // The profile that `id` means in a workspace, with its source and scope. *ret lives in `a` or in `p`.
 // ERR_NOT_FOUND: "provider profile 'ID' not found".
 enum err_code profile_find(const struct profiles *p, struct store *st, struct str workspace, struct str id,

@@ -1,6 +1,7 @@
 #include "gateway/providers.h"
 
 #include "base/clock.h"
+#include "convert/provider_type.h"
 #include "gateway/ids.h"
 #include "gateway/inference.h"
 #include "gateway/provider_map.h"
@@ -244,7 +245,7 @@ static enum err_code check_new(const struct services *s, struct str workspace, p
         return err_set(reterr, ERR_INVALID, "type is required, at most %d bytes", TYPE_MAX);
     if (p->profile_workspace[0] && !str_eq(str_of(p->profile_workspace), workspace))
         return err_set(reterr, ERR_INVALID, "profile_workspace is empty or the provider's workspace");
-    p->type = text(profile_type(p->type));
+    p->type = text(provider_type(p->type));
     enum err_code r = check_maps(p, reterr);
     if (r == ERR_OK)
         r = check_name(p->metadata->name, reterr);
@@ -468,7 +469,7 @@ static enum err_code merge_rest(provider *p, const Openshell__V1__UpdateProvider
 
 static enum err_code check_same(const provider *p, const provider *in, struct err *reterr)
 {
-    if (in->type[0] && strcmp(profile_type(in->type), p->type) != 0)
+    if (in->type[0] && strcmp(provider_type(in->type), p->type) != 0)
         return err_set(reterr, ERR_INVALID, "the type of a provider cannot be changed");
     if (in->profile_workspace[0] && strcmp(in->profile_workspace, p->profile_workspace) != 0)
         return err_set(reterr, ERR_INVALID, "the profile_workspace of a provider cannot be changed");
@@ -595,7 +596,7 @@ enum err_code method_get_provider_profile(struct rpc_request *q, const ProtobufC
     struct str w = str_of(req->workspace);
     enum err_code r = w.n > 0 ? begin(s, req->workspace, WORKSPACE_READ, a, &w, reterr) : ERR_OK;
     if (r == ERR_OK)
-        r = profile_find(s->profiles, s->store, w, str_of(profile_type(req->id)), a, &p, reterr);
+        r = profile_find(s->profiles, s->store, w, str_of(provider_type(req->id)), a, &p, reterr);
     if (r != ERR_OK)
         return r;
     out->profile = (provider_profile *)(uintptr_t)p;

@@ -241,21 +241,31 @@ enum err_code method_delete_sandbox(struct rpc_request *r, const ProtobufCMessag
     return ERR_OK;
 }
 
-enum err_code method_stop_sandbox(struct rpc_request *r, const ProtobufCMessage *in, ProtobufCMessage **ret,
-                                  struct err *reterr)
+// lifecycle_stop() or lifecycle_start().
+typedef enum err_code mover(struct lifecycle *l, struct str workspace, struct str name, struct arena *a,
+                            Sandbox **ret, bool *conflict, struct err *reterr);
+
+static enum err_code moved(struct rpc_request *r, const char *asked_workspace, const char *name, mover *move,
+                           ProtobufCMessage **ret, struct err *reterr)
 {
-    const Openshell__V1__StopSandboxRequest *req = (const Openshell__V1__StopSandboxRequest *)(const void *)
-        in;
     struct lifecycle *l = NULL;
     struct str workspace = {};
     Sandbox *s = NULL;
     bool conflict = false;
     enum err_code c = need_lifecycle(r, &l, reterr);
     if (c == ERR_OK)
-        c = named(r, req->workspace, req->name, WORKSPACE_WRITE, &workspace, reterr);
+        c = named(r, asked_workspace, name, WORKSPACE_WRITE, &workspace, reterr);
     if (c == ERR_OK)
-        c = lifecycle_stop(l, workspace, str_of(req->name), rpc_request_arena(r), &s, &conflict, reterr);
+        c = move(l, workspace, str_of(name), rpc_request_arena(r), &s, &conflict, reterr);
     return c == ERR_OK ? answer(rpc_request_arena(r), s, ret, reterr) : settled(r, c, conflict);
+}
+
+enum err_code method_stop_sandbox(struct rpc_request *r, const ProtobufCMessage *in, ProtobufCMessage **ret,
+                                  struct err *reterr)
+{
+    const Openshell__V1__StopSandboxRequest *req = (const Openshell__V1__StopSandboxRequest *)(const void *)
+        in;
+    return moved(r, req->workspace, req->name, lifecycle_stop, ret, reterr);
 }
 
 enum err_code method_start_sandbox(struct rpc_request *r, const ProtobufCMessage *in, ProtobufCMessage **ret,
@@ -263,16 +273,7 @@ enum err_code method_start_sandbox(struct rpc_request *r, const ProtobufCMessage
 {
     const Openshell__V1__StartSandboxRequest *req = (const Openshell__V1__StartSandboxRequest *)(const void *)
         in;
-    struct lifecycle *l = NULL;
-    struct str workspace = {};
-    Sandbox *s = NULL;
-    bool conflict = false;
-    enum err_code c = need_lifecycle(r, &l, reterr);
-    if (c == ERR_OK)
-        c = named(r, req->workspace, req->name, WORKSPACE_WRITE, &workspace, reterr);
-    if (c == ERR_OK)
-        c = lifecycle_start(l, workspace, str_of(req->name), rpc_request_arena(r), &s, &conflict, reterr);
-    return c == ERR_OK ? answer(rpc_request_arena(r), s, ret, reterr) : settled(r, c, conflict);
+    return moved(r, req->workspace, req->name, lifecycle_start, ret, reterr);
 }
 
 // ---- what a supervisor says
