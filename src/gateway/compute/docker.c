@@ -452,6 +452,11 @@ enum err_code docker_new(const struct docker_config *config, const struct driver
         r = err_set(reterr, ERR_LIMIT, "a path or name of the driver's configuration is too long");
     if (r == ERR_OK && !is_id(str_of(d->namespace)))
         r = err_set(reterr, ERR_INVALID, "namespace '%s': letters, digits and '-'", d->namespace);
+    if (r == ERR_OK && geteuid() != 0) // root in a container has no right over files of other users
+        r = err_set(
+            reterr, ERR_UNSUPPORTED,
+            "containers could not read what a gateway that is not root gives them; run it as root, or "
+            "use the local driver");
     if (r == ERR_OK && config->socket)
         (void)snprintf(socket, sizeof(socket), "%s", config->socket);
     else if (r == ERR_OK)
